@@ -17,6 +17,7 @@ from service.kit.metrics import AnswerCounter
 from service.quickbooks.endpoints import endpoints
 from service.services import Services
 from service.web import errors, ops, templating
+from service.web.api import dispatch as api
 from service.web.connect import authorise, button, callback, popup, problems
 from service.web.count_cache import CountCache
 from service.web.errors import UnexpectedErrors
@@ -81,7 +82,9 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
 
 
 def routes(settings: Settings) -> list[BaseRoute]:
-    """Return the routes of a receiver with these settings; the operators' only if there are any."""
+    """Return the routes of a receiver with these settings; the operators' only if there are any,
+    and the API's only if it is on.
+    """
     return [
         *authorise.routes(),
         *popup.routes,
@@ -98,6 +101,7 @@ def routes(settings: Settings) -> list[BaseRoute]:
         *health.routes,
         *metrics.routes,
         *(ops.routes() if settings.ops_users else ()),
+        *(api.routes() if settings.infactor_api else ()),
     ]
 
 

@@ -75,6 +75,25 @@ class ProcessKind(StrEnum):
     WORKER = "worker"
 
 
+class EventType(StrEnum):
+    """What an event for Infactor's own server says has happened."""
+
+    CONNECTED = "connection.connected"
+    ENDED = "connection.ended"
+    PAUSED = "connection.paused"
+    RESUMED = "connection.resumed"
+    RELEASED = "connection.released"
+    RECORDED = "invoice.recorded"
+    INVOICE_HELD = "invoice.held"
+    INVOICE_RELEASED = "invoice.released"
+    DELIVERED = "invoice.delivered"
+    WITHDRAWN = "invoice.withdrawn"
+    DECIDED = "invoice.decided"
+    FINDING_OPENED = "finding.opened"
+    FINDING_CHANGED = "finding.changed"
+    FINDING_CLOSED = "finding.closed"
+
+
 class Severity(StrEnum):
     """How soon somebody should act, the most urgent first."""
 

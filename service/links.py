@@ -1,14 +1,14 @@
-"""Connect and view links: signed statements about a supplier, valid for a limited time.
+"""Connect and view links, and the tokens that open the API: JWTs, each for one purpose alone.
 
-A link carries a JWT that this service's command line or Infactor's own server signs with
-INFACTOR_SHARED_SECRET. Its holder acts for the supplier, so the algorithm is pinned and every claim
-is checked before it is shown or stored.
+Infactor's own server signs them with INFACTOR_SHARED_SECRET, and this service's command line signs
+links. The holder of a link acts for a supplier, and the holder of an API token for Infactor. So the
+algorithm is pinned, and every claim is checked before it is shown, stored or believed.
 """
 
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -23,6 +23,7 @@ Purpose = Literal["connect", "view"]
 
 ISSUER = "infactor"
 AUDIENCE = "infactor-quickbooks"
+API_PURPOSE = "api"
 CONNECT_PATH = "/quickbook/authorise"
 VIEW_PATH = "/quickbook/view"
 
@@ -34,6 +35,9 @@ VIEW_LIFE = timedelta(hours=24)
 
 LONGEST_LIFE = timedelta(days=30)
 """The most that any issuer may ask for: a used link is remembered until it expires."""
+
+LONGEST_API_LIFE = timedelta(hours=1)
+"""The most that a token of the API may live: it is signed anew for each call, or nearly so."""
 
 _ALGORITHM = "HS256"
 _MAX_TOKEN = 4096
@@ -61,13 +65,16 @@ class _Claims(msgspec.Struct, frozen=True, kw_only=True):
     iss: str
     aud: str | list[str]
     purpose: str
+    iat: int = 0
+    nbf: int = 0
+    exp: int
+
+
+class _LinkClaims(_Claims, frozen=True, kw_only=True):
     sub: Annotated[str, msgspec.Meta(min_length=3, max_length=320)]
     name: Annotated[str, msgspec.Meta(max_length=200)] = ""
     address: Annotated[str, msgspec.Meta(max_length=500)] = ""
     another_company: bool = False
-    iat: int = 0
-    nbf: int = 0
-    exp: int
     jti: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
@@ -96,20 +103,31 @@ def issue(
     }
     if another_company:
         claims["another_company"] = True
-    _checked(claims, purpose, now)
+    _link(claims, purpose, now)
     return jwt.encode({"alg": _ALGORITHM}, claims, _key(secret), algorithms=[_ALGORITHM])
 
 
 def read(token: str, purpose: Purpose, secret: str, now: datetime) -> Link:
     """Return the link's claims; raises LinkExpired, or LinkError if it never was valid."""
+    return _link(_signed(token, secret, "link"), purpose, now)
+
+
+def open_api(token: str, secret: str, now: datetime) -> None:
+    """Raise LinkExpired, or LinkError, unless this token opens the API now."""
+    raw = _signed(token, secret, "token")
+    _checked(raw, _Claims, API_PURPOSE, now, "token", LONGEST_API_LIFE)
+
+
+def _signed(token: str, secret: str, noun: str) -> dict[str, Any]:
+    """Return what the token says, once its signature is verified."""
     if not token or len(token) > _MAX_TOKEN:
-        raise LinkError("this is not a link of ours")
+        raise LinkError(f"this is not a {noun} of ours")
     try:
-        claims = jwt.decode(token, _key(secret), algorithms=[_ALGORITHM]).claims
+        claims: dict[str, Any] = jwt.decode(token, _key(secret), algorithms=[_ALGORITHM]).claims
     except Exception:
         # Without the cause, which may repeat the token.
-        raise LinkError("this link was not made by Infactor, or was cut short") from None
-    return _checked(claims, purpose, now)
+        raise LinkError(f"this {noun} was not made by Infactor, or was cut short") from None
+    return claims
 
 
 def connect_url(public_url: str, token: str) -> str:
@@ -124,13 +142,12 @@ def _key(secret: str) -> OctKey:
     return OctKey.import_key(secret)
 
 
-def _checked(raw: dict[str, Any], purpose: Purpose, now: datetime) -> Link:
-    try:
-        claims = msgspec.convert(raw, _Claims)
-    except msgspec.ValidationError as e:
-        raise LinkError(f"this link is incomplete or malformed: {e}") from None
-    _check_content(claims, purpose)
-    _check_times(claims, int(now.timestamp()))
+def _link(raw: dict[str, Any], purpose: Purpose, now: datetime) -> Link:
+    claims = _checked(raw, _LinkClaims, purpose, now, "link", LONGEST_LIFE)
+    if not claims.sub.isascii() or mapping.addresses(claims.sub) != (claims.sub,):
+        raise LinkError("this link names no valid e-mail address")
+    if not all(map(is_showable, (claims.name, claims.address, claims.jti))):
+        raise LinkError("this link contains characters that cannot be shown")
     return Link(
         purpose=purpose,
         email=claims.sub,
@@ -142,22 +159,36 @@ def _checked(raw: dict[str, Any], purpose: Purpose, now: datetime) -> Link:
     )
 
 
-def _check_content(claims: _Claims, purpose: Purpose) -> None:
+_C = TypeVar("_C", bound=_Claims)
+
+
+def _checked(
+    raw: dict[str, Any], kind: type[_C], purpose: str, now: datetime, noun: str, longest: timedelta
+) -> _C:
+    try:
+        claims = msgspec.convert(raw, kind)
+    except msgspec.ValidationError as e:
+        raise LinkError(f"this {noun} is incomplete or malformed: {e}") from None
     audience = claims.aud if isinstance(claims.aud, list) else [claims.aud]
     if claims.iss != ISSUER or AUDIENCE not in audience:
-        raise LinkError("this link is meant for another service")
+        raise LinkError(f"this {noun} is meant for another service")
     if claims.purpose != purpose:
-        raise LinkError(f"this link is not made to {purpose}")
-    if not claims.sub.isascii() or mapping.addresses(claims.sub) != (claims.sub,):
-        raise LinkError("this link names no valid e-mail address")
-    if not all(map(is_showable, (claims.name, claims.address, claims.jti))):
-        raise LinkError("this link contains characters that cannot be shown")
+        raise LinkError(f"this {noun} is not made to {_TO.get(purpose, purpose)}")
+    _check_times(claims, int(now.timestamp()), noun, longest)
+    return claims
 
 
-def _check_times(claims: _Claims, now: int) -> None:
+_TO = {API_PURPOSE: "open the API"}
+
+
+def _check_times(claims: _Claims, now: int, noun: str, longest: timedelta) -> None:
     if claims.exp <= now:
-        raise LinkExpired("this link has expired")
-    if claims.exp > now + LONGEST_LIFE.total_seconds():
-        raise LinkError(f"this link is good for more than {LONGEST_LIFE.days} days")
+        raise LinkExpired(f"this {noun} has expired")
+    if claims.exp > now + longest.total_seconds():
+        raise LinkError(f"this {noun} is good for more than {_span(longest)}")
     if max(claims.iat, claims.nbf) > now + _CLOCK_SKEW:
-        raise LinkError("this link is not good yet")
+        raise LinkError(f"this {noun} is not good yet")
+
+
+def _span(longest: timedelta) -> str:
+    return f"{longest.days} days" if longest.days else f"{longest.seconds // 60} minutes"

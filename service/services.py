@@ -15,6 +15,7 @@ from service.coordination.presence import Presence
 from service.database.engine import Database
 from service.infactor.mongo import InfactorDatabase
 from service.jobs import Jobs
+from service.kit.signed_post import SignedPost
 from service.kit.vault import Vault
 from service.monitoring.alert_sender import Channel, channels
 from service.quickbooks.client import http_client
@@ -33,6 +34,14 @@ def infactor_database(settings: Settings) -> InfactorDatabase | None:
     return InfactorDatabase(url, settings.infactor_mongodb_database)
 
 
+def _event_listener(settings: Settings) -> SignedPost | None:
+    """Return how to send to EVENTS_URL, or None if there is none."""
+    if settings.events_url is None or settings.events_secret is None:
+        return None
+    url, secret = settings.events_url, settings.events_secret
+    return SignedPost(url.get_secret_value(), secret.get_secret_value())
+
+
 @dataclass(frozen=True)
 class Services:
     """The collaborators that use cases and endpoints are handed."""
@@ -48,6 +57,7 @@ class Services:
     alert_channels: tuple[Channel, ...]
     presence: Presence
     infactor: InfactorDatabase | None
+    event_listener: SignedPost | None
 
     def close(self) -> None:
         """Close every connection, as a process ends; leases that are still held lapse."""
@@ -61,6 +71,8 @@ class Services:
         self.oauth.close()
         for channel in self.alert_channels:
             channel.close()
+        if self.event_listener is not None:
+            self.event_listener.close()
         if self.infactor is not None:
             self.infactor.close()
         self.database.close()
@@ -77,6 +89,8 @@ def build_services(
     In the long run a company is called every `call_interval` seconds.
     """
     database = database or Database(settings.database_url.get_secret_value())
+    database.keeps_events = settings.keeps_events
+    database.sends_events = settings.sends_events
     vault = Vault(settings.key_ring, settings.secret_key.get_secret_value())
     places = endpoints(settings.quickbooks_environment, settings.quickbooks_simulator_url)
     oauth = OAuth(
@@ -108,4 +122,5 @@ def build_services(
         alert_channels=channels(settings),
         presence=Presence(accepts_webhooks=bool(settings.verifier_tokens)),
         infactor=infactor_database(settings),
+        event_listener=_event_listener(settings),
     )

@@ -17,7 +17,8 @@ import pytest
 
 from service.errors import SyncError, TransientError
 from service.kit.bounded_http import AnswerTooLong, BoundedTransport
-from service.monitoring.alert_sender import AlertSender, NotSent
+from service.kit.signed_post import NotSent
+from service.monitoring.alert_sender import AlertSender
 from service.quickbooks.client import BearerAuth, CompanyClient, http_client
 from service.quickbooks.endpoints import endpoints
 from service.quickbooks.faults import TIMED_OUT, TOO_LONG

@@ -15,8 +15,9 @@ from service.database.tables import Alert, Connection
 from service.domain import Severity
 from service.kit.backoff import backoff
 from service.kit.clock import now
+from service.kit.signed_post import NotSent
 from service.kit.text import cause_of
-from service.monitoring.alert_sender import Channel, NotSent
+from service.monitoring.alert_sender import Channel
 from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
 from service.monitoring.pages import TITLES, guide_of, link_of

@@ -15,6 +15,7 @@ from service.services import Services
 from workers.alerts import alert_without_database, watch
 from workers.clock_watch import ClockWatch
 from workers.delivery import adoption, poll
+from workers.event_feed import send_events
 from workers.judging import ask_for_judging
 from workers.runs.reconcile import begin_due
 from workers.settlements import ask_for_settlements
@@ -80,6 +81,8 @@ PERIODIC = (
     Periodic("revive", 3600.0, revive, clock="upkeep"),
     Periodic("prune", 3600.0, prune, clock="upkeep"),
     Periodic("habits", 6 * 3600.0, learn_habits, clock="upkeep"),
+    # Whoever listens may be slow.
+    Periodic("events", 2.0, send_events, clock="events"),
     # Infactor's database may be slow.
     Periodic("poll", 300.0, poll_infactor, clock="infactor"),
     ALERTS,

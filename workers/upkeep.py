@@ -101,6 +101,7 @@ def learn_habits(services: Services) -> None:
 
 _CHUNK = 1000
 _KEPT = timedelta(days=90)
+_EVENTS_KEPT = timedelta(days=30)
 _STRANGE_KEPT = timedelta(days=7)
 _LEASES_KEPT_SECONDS = 86_400
 
@@ -112,6 +113,7 @@ _OLD: tuple[tuple[_Deletion, timedelta], ...] = (
     (pruning.ended_runs, _KEPT),
     (pruning.counted_deliveries, _KEPT),
     (pruning.ended_alerts, _KEPT),
+    (pruning.old_events, _EVENTS_KEPT),
     (measures.old_samples, _KEPT),
 )
 

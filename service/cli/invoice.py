@@ -10,9 +10,10 @@ from service.cli.console import answer, answer_json, fail, says_what_is_wrong, s
 from service.cli.context import Json, command_services, name_of
 from service.config.settings import Settings
 from service.infactor.rules.catalogue import word
-from service.infactor.rules.judge import Reason, reasons_of
+from service.infactor.rules.judge import reasons_of
 from service.infactor.wording import status
 from service.queries import invoice_record
+from service.queries.invoice_file import invoice_file
 from service.queries.invoice_record import FoundInvoice, InvoiceRecord
 from service.wording import called, money, of_finding, what, why
 
@@ -37,7 +38,7 @@ def show_invoice(
         found = _found(session, services.settings, invoice, number, as_json=as_json)
         settings = services.settings
     if as_json:
-        answer_json(_json(one) for one in found)
+        answer_json(invoice_file(one) for one in found)
         return
     _show(found[0], settings)
 
@@ -179,53 +180,3 @@ def _findings(found: InvoiceRecord, settings: Settings) -> Iterator[tuple[object
                 *(one.id, line.severity, line.what, line.approved, line.current),
                 *(utc_cell(one.found_at), utc_cell(one.closed_at)),
             )
-
-
-def reason_json(one: Reason) -> dict[str, Any]:
-    """Return a reason as programs get it: {"code", "words", "text", "figures"}."""
-    return {
-        "code": one.code,
-        "words": word(one.code),
-        "text": str(one),
-        "figures": dict(one.figures),
-    }
-
-
-def _json(found: InvoiceRecord) -> dict[str, Any]:
-    invoice, document = found.invoice, found.document
-    return {
-        "id": invoice.document_id,
-        "quickbooks_id": invoice.quickbooks_id,
-        "number": invoice.doc_number,
-        "connection": found.company.id,
-        "company": name_of(found.company),
-        "buyer": (invoice.mapped or {}).get("companyName"),
-        "total": invoice.total,
-        "balance": invoice.balance,
-        "currency": invoice.currency,
-        "deleted": invoice.deleted,
-        "state": document.state if document else None,
-        "holds": [reason_json(one) for one in reasons_of(invoice.holds)],
-        "signals": [reason_json(one) for one in reasons_of(invoice.signals)],
-        "warnings": [*invoice.warnings, *invoice.delivery_warnings],
-        "revision": invoice.revision,
-        "delivered_revision": invoice.delivered_revision,
-        "recorded_at": invoice.recorded_at,
-        "findings": [_columns(one, "invoice_id", "connection_id") for one in found.findings],
-        "revisions": [_columns(one, "invoice_id") for one in found.revisions],
-        "receipts": [_columns(one, "invoice_id") for one in found.receipts],
-        "payments": [_columns(one, "invoice_id") for one in found.settlements],
-        "notices": [
-            _columns(one, "realm_digest", "realm_sealed", "dedupe_key") for one in found.notices
-        ],
-        "document": document.document if document else None,
-        "original": invoice.source,
-    }
-
-
-def _columns(row: Any, *left_out: str) -> dict[str, Any]:
-    return {
-        column.key: getattr(row, column.key)
-        for column in row.__table__.columns
-        if column.key not in left_out
-    }

@@ -18,12 +18,11 @@ from service.cli.console import (
     utc_cell,
 )
 from service.cli.context import Json, command_services, name_of, named_supplier, operator
-from service.cli.invoice import reason_json
 from service.database.tables import Document, Invoice
 from service.infactor.rules.catalogue import word
-from service.infactor.rules.judge import reasons_of
 from service.infactor.wording import status
 from service.operations import actions
+from service.queries.invoice_file import reasons
 from service.services import Services
 from service.store import connections, findings, invoices
 from service.store.findings import FindingEntry
@@ -91,9 +90,11 @@ def _invoices(
 
 def _json(invoice: Invoice, document: Document | None) -> dict[str, Any]:
     """Return the document with every reason for which it is held, and every other signal."""
-    reasons = {"holds": invoice.holds, "signals": invoice.signals}
-    told = {name: [reason_json(one) for one in reasons_of(kept)] for name, kept in reasons.items()}
-    return {**_document(invoice, document), **told}
+    return {
+        **_document(invoice, document),
+        "holds": reasons(invoice.holds),
+        "signals": reasons(invoice.signals),
+    }
 
 
 def _held_because(invoice: Invoice) -> str:

@@ -11,7 +11,8 @@ import typer
 from service.cli.console import answer, answer_json, fail, says_what_is_wrong
 from service.cli.context import Json, command_services
 from service.kit.clock import now
-from service.monitoring.alert_sender import NotSent, send_test
+from service.kit.signed_post import NotSent
+from service.monitoring.alert_sender import send_test
 from service.monitoring.checks import current_status
 from service.monitoring.condition import Condition
 from service.monitoring.processes import CLOCK, RECEIVER

@@ -137,6 +137,11 @@ def contradictions(settings: Settings) -> Iterator[str]:
             "ALERT_SECRET: missing; whoever receives alerts at ALERT_URL tells by it that they are"
             f" ours. A fresh one: {new_secret()}"
         )
+    if settings.events_url and not settings.events_secret:
+        yield (
+            "EVENTS_SECRET: missing; the service at EVENTS_URL tells by it that events"
+            f" are ours. A fresh one: {new_secret()}"
+        )
     if settings.secret_key == settings.infactor_shared_secret:
         yield "INFACTOR_SHARED_SECRET: must be another one than SECRET_KEY, which stays here"
     if settings.quickbooks_environment == "production" or not _is_local(settings):

@@ -114,6 +114,20 @@ class Settings(BaseSettings):
     "Connect Quickbook" button of Infactor's dashboard is answered for the supplier who is logged
     in there. Without it that button says that it failed, and suppliers connect by a link."""
 
+    infactor_api: bool = False
+    """`on` answers Infactor's own server under `/api/v1`, for tokens that are signed with
+    INFACTOR_SHARED_SECRET: links, connections, invoices, findings, events. With `off` there are no
+    such addresses. Let no proxy publish `/api`."""
+
+    events_url: SecretStr | None = None
+    """Where to send events, such as that an invoice was held or a connection has ended: each is
+    POSTed there as a CloudEvent, signed as Standard Webhooks describes, in order for each company,
+    and again until it is accepted. Without it, events are to be read at `/api/v1/events`."""
+
+    events_secret: SecretStr | None = None
+    """Signs what goes to EVENTS_URL: `whsec_` and at least 24 bytes in base64, shared with the
+    service that receives it there. Needed with EVENTS_URL."""
+
     terms_url: str | None = None
     """The terms of use that suppliers are to read before they connect, an https address: linked
     from the page of the connect button. Intuit asks for them before it gives production keys."""
@@ -243,6 +257,15 @@ class Settings(BaseSettings):
     @property
     def sends_alerts(self) -> bool:
         return self.alert_url is not None or bool(self.alert_urls)
+
+    @property
+    def sends_events(self) -> bool:
+        return self.events_url is not None
+
+    @property
+    def keeps_events(self) -> bool:
+        """Whether what happens is written down as events, to be read or received."""
+        return self.infactor_api or self.sends_events
 
     @property
     def operators_url(self) -> str:
@@ -376,12 +399,12 @@ class Settings(BaseSettings):
     def _known_database(cls, value: SecretStr) -> SecretStr:
         return SecretStr(parsers.database(value.get_secret_value()))
 
-    @field_validator("alert_url")
+    @field_validator("alert_url", "events_url")
     @classmethod
     def _is_web_address(cls, value: SecretStr | None) -> SecretStr | None:
         return value and SecretStr(parsers.web(value.get_secret_value()))
 
-    @field_validator("alert_secret")
+    @field_validator("alert_secret", "events_secret")
     @classmethod
     def _signs(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:

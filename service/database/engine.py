@@ -45,12 +45,22 @@ _NOTICES_A_DEAD_NETWORK = {
 }
 P = ParamSpec("P")
 _AFTER_COMMIT = "after_commit"
+KEEPS_EVENTS = "keeps_events"
+"""In a session's `info`: whether what happens is written down as events; see `store.events`."""
+
+SENDS_EVENTS = "sends_events"
+"""Likewise: whether those are to be sent."""
 
 
 class Database:
-    """Opens transactions: `write()` commits on a clean exit, `read()` never does."""
+    """Opens transactions: `write()` commits on a clean exit, `read()` never does.
+
+    Whoever builds the process says by `keeps_events` and `sends_events` whether what is written is
+    told as events, too.
+    """
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.keeps_events = self.sends_events = False
         self.engine = _engine(url, pool_size)
         reading = self.engine
         if not self.is_sqlite:  # SQLite sees one moment anyway
@@ -75,6 +85,8 @@ class Database:
         After the commit, with the connection given back, it calls what `after_commit` was given.
         """
         with self._writing.begin() as session:
+            session.info[KEEPS_EVENTS] = self.keeps_events
+            session.info[SENDS_EVENTS] = self.sends_events
             yield session
         for call in session.info.pop(_AFTER_COMMIT, ()):
             call()

@@ -17,6 +17,7 @@ PURPOSES: Mapping[str, str] = {
     "rules": "Which invoices are offered, which are held back, and how to change that.",
     "evidence": "What each figure of the rules is made of, and where it can be wrong.",
     "commands": "Every command.",
+    "api": "Let Infactor's own server make links, read invoices, and be told what happens.",
     "operating": "What is wrong, who is told, and what to do: each condition, each fault.",
     "monitoring": "Probes, metrics and logs.",
     "kept": "What is kept for how long, and how an auditor checks it offline.",

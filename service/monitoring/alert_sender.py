@@ -12,24 +12,14 @@ from secrets import token_hex
 from types import ModuleType
 from typing import Any
 
-import httpx
-
 from service.config.settings import Settings
 from service.domain import Severity
-from service.errors import ConfigurationError, ServiceError
-from service.kit.bounded_http import BoundedTransport
+from service.errors import ConfigurationError
 from service.kit.clock import now
-from service.kit.standard_webhooks import signed_headers
+from service.kit.signed_post import NotSent, SignedPost
 
 TEST = "alert.test"
 """The type of a message that only tries the way."""
-
-_TIMEOUT_SECONDS = 5.0
-_LONGEST_ANSWER = 2**16
-
-
-class NotSent(ServiceError):
-    """The message was not accepted; it may be sent again under the same id."""
 
 
 class Channel(ABC):
@@ -92,37 +82,16 @@ class AlertSender(Channel):
 
     def __init__(self, url: str, secret: str) -> None:
         super().__init__("ALERT_URL", url)
-        self._url = url
-        self._secret = secret
-        self._http = httpx.Client(
-            transport=BoundedTransport(_LONGEST_ANSWER),
-            timeout=_TIMEOUT_SECONDS,
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._listener = SignedPost(url, secret)
 
     def send(self, message_id: str, kind: str, at: datetime, data: Mapping[str, Any]) -> None:
         """Send one message; raises NotSent unless the answer is 2xx."""
         message = {"type": kind, "timestamp": at.isoformat(), "data": data}
         body = json.dumps(message).encode()
-        headers = signed_headers(self._secret, message_id, now(), body)
-        try:
-            # The answer's body is not read, so its length does not matter.
-            with self._http.stream(
-                "POST",
-                self._url,
-                content=body,
-                headers={**headers, "content-type": "application/json"},
-            ) as response:
-                status = response.status_code
-        except (httpx.HTTPError, httpx.InvalidURL) as e:
-            # Without the cause: it may repeat the address, which may hold a password.
-            raise NotSent(f"did not answer ({type(e).__name__})") from None
-        if not 200 <= status < 300:
-            raise NotSent(f"answered {status}")
+        self._listener.send(message_id, body, "application/json")
 
     def close(self) -> None:
-        self._http.close()
+        self._listener.close()
 
 
 class AppriseSender(Channel):

@@ -70,6 +70,7 @@ _CHECKS = (
     notices.high_reads,
     notices.parked_notices,
     infactor.refused_deliveries,
+    infactor.refused_events,
     infactor.held_old_rows,
     notices.forged_webhooks,
     notices.crowded_receivers,

@@ -6,7 +6,7 @@ from datetime import timedelta
 from service.domain import Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
-from service.store import findings, old_rows, outbox
+from service.store import events, findings, old_rows, outbox
 from service.store.findings import FindingEntry, Open
 from service.wording import gist_of_finding, several, shortened, span
 
@@ -14,6 +14,7 @@ AWAY_SECONDS = 120.0
 STUCK = timedelta(minutes=10)
 MOST_FINDINGS_TOLD = 10
 """So many critical findings of one company have an alert of their own."""
+_REFUSED_TWICE = 2
 _CRITICAL = "finding.critical"
 _DOCTOR = "infactor-quickbooks doctor"
 
@@ -64,6 +65,24 @@ def refused_deliveries(facts: Facts) -> Iterator[Condition]:
             f" the first {first.document_id}: {shortened(first.delivery_error or '')}. They are"
             " tried again, at most an hour apart.",
             command=_DOCTOR,
+        )
+
+
+def refused_events(facts: Facts) -> Iterator[Condition]:
+    """Yield a condition while EVENTS_URL does not accept an event, not even when sent again."""
+    if not facts.settings.sends_events:
+        return
+    found = events.refused(facts.session, facts.environment, _REFUSED_TWICE)
+    if found is not None:
+        yield Condition(
+            cause="events.refused",
+            severity=Severity.WARNING,
+            since=found.since,
+            text=f"{several(found.count, 'event waits', 'events wait')} because EVENTS_URL"
+            f" {shortened(found.error)}. Check the address, EVENTS_SECRET and the service"
+            " there. They are sent again automatically, at most five minutes apart, and kept for"
+            " 30 days.",
+            command="infactor-quickbooks status",
         )
 
 

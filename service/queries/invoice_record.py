@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, Select, and_, literal, select, tuple_, union
+from sqlalchemy import ColumnElement, Select, and_, literal, or_, select, tuple_, union
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import (
@@ -88,6 +88,20 @@ def record(
         notices=session.scalars(notices.order_by(Notice.id.desc()).limit(most)).all(),
         settlements=session.scalars(settlements.order_by(SettlementRow.paid_on.desc())).all(),
     )
+
+
+def id_of(session: Session, environment: str, text: str) -> str | None:
+    """Return our id of the invoice that this text names: by our id or by Infactor's invoiceId."""
+    query = (
+        select(Invoice.id)
+        .join(Connection, Connection.id == Invoice.connection_id)
+        .where(
+            Connection.environment == environment,
+            or_(Invoice.id == text, Invoice.adopted_as == text, Invoice.adopted == text),
+        )
+        .order_by(Invoice.id != text)
+    )
+    return session.scalars(query.limit(1)).first()
 
 
 def search(

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Invoice
-from service.domain import ConnectionState, OwnNotice
-from service.store import own_notices, proof, runs
+from service.domain import ConnectionState, EventType, OwnNotice
+from service.store import events, own_notices, proof, runs
+from service.store.events import Happening
 
 NO_TOKENS = {
     "access_sealed": None,
@@ -23,7 +24,10 @@ NO_TOKENS = {
 def suspend(session: Session, connection_id: str, now: datetime) -> bool:
     """Pause the company: nobody calls QuickBooks for it. Return False if it is paused already."""
     paused = {"suspended_at": now, **proof.LOST}
-    return _change(session, connection_id, Connection.suspended_at.is_(None), paused)
+    changed = _change(session, connection_id, Connection.suspended_at.is_(None), paused)
+    if changed:
+        tell(session, EventType.PAUSED, connection_id, now)
+    return changed
 
 
 def resume(session: Session, connection_id: str, now: datetime) -> bool:
@@ -36,6 +40,7 @@ def resume(session: Session, connection_id: str, now: datetime) -> bool:
     )
     if resumed:
         own_notices.ask_for_changes(session, connection_id, OwnNotice.RESUMED, now)
+        tell(session, EventType.RESUMED, connection_id, now)
     return resumed
 
 
@@ -59,15 +64,23 @@ def end(session: Session, connection_id: str, refresh_sealed: str | None, now: d
         "keys_refused_since": None,
         "failures": 0,
     }
-    return _change(session, connection_id, Connection.refresh_sealed == refresh_sealed, ended)
+    state = select(Connection.state).where(Connection.id == connection_id)
+    was = session.execute(state).scalar_one_or_none()
+    done = _change(session, connection_id, Connection.refresh_sealed == refresh_sealed, ended)
+    if done and was == ConnectionState.CONNECTED:
+        tell(session, EventType.ENDED, connection_id, now, problem=None)
+    return done
 
 
 def release(session: Session, connection_id: str, now: datetime) -> bool:
     """Let any supplier connect the company next, not paused; return False while it is connected."""
     released = {**NO_TOKENS, "released_at": now, "suspended_at": None, "problem": None}
-    return _change(
+    done = _change(
         session, connection_id, Connection.state == ConnectionState.DISCONNECTED, released
     )
+    if done:
+        tell(session, EventType.RELEASED, connection_id, now)
+    return done
 
 
 def hand_over(session: Session, connection_id: str, supplier_id: int, now: datetime) -> None:
@@ -84,6 +97,12 @@ def hand_over(session: Session, connection_id: str, supplier_id: int, now: datet
         .where(Connection.id == connection_id)
         .values(supplier_id=supplier_id, connected_at=now, last_synced_at=None, adopted_at=None)
     )
+
+
+def tell(session: Session, kind: EventType, connection_id: str, now: datetime, **data: Any) -> None:
+    """Tell what has happened to the connection."""
+    happening = Happening(type=kind, connection_id=connection_id, subject=connection_id, data=data)
+    events.tell(session, [happening], now)
 
 
 def _change(

@@ -11,7 +11,9 @@ from service.database.tables import Connection, Document, Finding, FoundField, I
 from service.database.tables.invoices import ALARMING
 from service.database.types import among, condition
 from service.database.upsert import chunked
-from service.domain import FindingKind, Severity
+from service.domain import EventType, FindingKind, Severity
+from service.store import events
+from service.store.events import Happening
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,8 @@ def keep(
     whole, it is no longer acknowledged. A finding without fields closes and stays in the history.
     """
     open_now = _open(session, found)
-    begun = []
+    begun: list[Finding] = []
+    altered: list[Finding] = []
     for kind, by_invoice in found.items():
         for invoice_id, those in by_invoice.items():
             for cause, group in _by_cause(those).items():
@@ -66,10 +69,38 @@ def keep(
                     )
                     session.add(known)
                     begun.append(known)
-                _set(known, group, now)
+                    _set(known, group, now)
+                elif _set(known, group, now):
+                    altered.append(known)
     for over in open_now.values():
         over.closed_at = now
+    session.flush()  # new ones get their ids
+    _tell(session, EventType.FINDING_OPENED, begun, now)
+    _tell(session, EventType.FINDING_CHANGED, altered, now)
+    _tell(session, EventType.FINDING_CLOSED, list(open_now.values()), now)
     return begun
+
+
+def _tell(session: Session, kind: EventType, found: Sequence[Finding], now: datetime) -> None:
+    """Tell what became of these findings; without their texts, which may name other suppliers."""
+    happenings = (
+        Happening(
+            type=kind,
+            connection_id=one.connection_id,
+            subject=str(one.id),
+            invoice_id=one.invoice_id,
+            data={
+                "finding": one.id,
+                "kind": one.kind,
+                "cause": one.cause,
+                "severity": one.severity,
+                "state": one.state,
+                "fields": [field["field"] for field in one.fields],
+            },
+        )
+        for one in found
+    )
+    events.tell(session, happenings, now)
 
 
 def _by_cause(found: Collection[Found]) -> dict[str, list[Found]]:
@@ -79,8 +110,11 @@ def _by_cause(found: Collection[Found]) -> dict[str, list[Found]]:
     return groups
 
 
-def _set(finding: Finding, group: Sequence[Found], now: datetime) -> None:
-    """Let the finding have these fields; what was approved stays as it was first found."""
+def _set(finding: Finding, group: Sequence[Found], now: datetime) -> bool:
+    """Let the finding have these fields; what was approved stays as it was first found.
+
+    Return whether a field has changed.
+    """
     before = {one["field"]: one for one in finding.fields}
     severity = min((one.severity for one in group), key=list(Severity).index)
     fields = [one.as_field() for one in group]
@@ -88,10 +122,11 @@ def _set(finding: Finding, group: Sequence[Found], now: datetime) -> None:
         one["approved"] = before.get(one["field"], one)["approved"]
     finding.state = group[0].state
     if fields == finding.fields:
-        return
+        return False
     finding.fields, finding.severity, finding.changed_at = fields, severity.value, now
     if any(one != before.get(one["field"]) and one["severity"] == severity for one in fields):
         finding.acknowledged_at = finding.note = None
+    return True
 
 
 def _open(
@@ -224,11 +259,13 @@ def changed_of(session: Session, invoice_ids: Collection[str]) -> frozenset[str]
 
 def close_old(session: Session, kind: FindingKind, before: datetime, now: datetime) -> None:
     """Close the findings of this kind that were found before then."""
-    session.execute(
+    closed = session.scalars(
         update(Finding)
         .where(Finding.kind == kind, Finding.closed_at.is_(None), Finding.found_at < before)
         .values(closed_at=now)
-    )
+        .returning(Finding)
+    ).all()
+    _tell(session, EventType.FINDING_CLOSED, closed, now)
 
 
 @dataclass(frozen=True, slots=True)

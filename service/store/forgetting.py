@@ -20,6 +20,7 @@ from service.database.tables import (
     Connection,
     Customer,
     Document,
+    FeedEvent,
     Finding,
     Invoice,
     InvoiceToJudge,
@@ -90,6 +91,7 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     _do(session, delete(BuyerAccount).where(BuyerAccount.connection_id == connection_id))
     _do(session, delete(BuyerAddress).where(BuyerAddress.connection_id == connection_id))
     _do(session, delete(InvoiceToJudge).where(InvoiceToJudge.connection_id == connection_id))
+    _do(session, delete(FeedEvent).where(FeedEvent.connection_id == connection_id))
     forgotten = Forgotten(
         customers=_do(session, delete(Customer).where(Customer.connection_id == connection_id)),
         invoices=invoices,

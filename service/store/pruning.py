@@ -9,6 +9,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from service.database.tables import (
     Alert,
     Base,
+    FeedEvent,
     Finding,
     Invoice,
     Notice,
@@ -76,6 +77,11 @@ def counted_deliveries(session: Session, before: datetime, limit: int) -> int:
 
 def ended_alerts(session: Session, before: datetime, limit: int) -> int:
     return _delete(session, Alert, Alert.id, Alert.ended_at < before, limit)
+
+
+def old_events(session: Session, before: datetime, limit: int) -> int:
+    """Delete events from before then, sent or not."""
+    return _delete(session, FeedEvent, FeedEvent.id, FeedEvent.at < before, limit)
 
 
 def closed_findings(

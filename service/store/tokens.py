@@ -9,8 +9,8 @@ from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection
-from service.domain import ConnectionState
-from service.store import proof, runs
+from service.domain import ConnectionState, EventType
+from service.store import connection_lifecycle, proof, runs
 
 _REVIVED_EVERY = timedelta(days=1)
 # Long enough for the seventh time.
@@ -90,7 +90,10 @@ def disconnect(
         .values(state=ConnectionState.DISCONNECTED, problem=why, disconnected_at=now, **proof.LOST)
         .returning(Connection.id)
     )
-    return done.first() is not None
+    if done.first() is None:
+        return False
+    connection_lifecycle.tell(session, EventType.ENDED, connection_id, now, problem=why)
+    return True
 
 
 def is_dead(connection: Connection) -> bool:
@@ -153,6 +156,7 @@ def revived(session: Session, connection_id: str, now: datetime) -> None:
         )
     )
     runs.hurry_all(session, connection_id)
+    connection_lifecycle.tell(session, EventType.CONNECTED, connection_id, now, again=True)
 
 
 def keys_refused(session: Session, environment: str, limit: int) -> Sequence[str]:

@@ -10,11 +10,11 @@ from service.web.state import AppState
 
 Answering = Callable[[Request[AppState]], Response]
 
-_AT_ONCE = 8
+AT_ONCE = 8
 
 
 def in_dedicated_threads(
-    at_once: int = _AT_ONCE, *, only: Callable[[Request[AppState]], bool] = lambda _: True
+    at_once: int = AT_ONCE, *, only: Callable[[Request[AppState]], bool] = lambda _: True
 ) -> Callable[[Answering], Callable[[Request[AppState]], Awaitable[Response]]]:
     """Return a decorator whose endpoints share a pool of `at_once` threads.
 

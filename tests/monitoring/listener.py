@@ -2,7 +2,7 @@
 
 import base64
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +22,7 @@ class Listener:
     headers: dict[str, str] = field(default_factory=dict)
     received: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     may_answer: threading.Event = field(default_factory=threading.Event)
+    refuses: Callable[[bytes], bool] = lambda body: False  # answered 500
 
     def messages(self) -> list[dict[str, Any]]:
         """Return what was sent, verified by a library that is not ours."""
@@ -48,7 +49,7 @@ def listening() -> Iterator[Listener]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             listener.received.append((self.path, headers, body))
             listener.may_answer.wait(30)
-            self.send_response(listener.status)
+            self.send_response(500 if listener.refuses(body) else listener.status)
             for name, value in listener.headers.items():
                 self.send_header(name, value)
             self.end_headers()

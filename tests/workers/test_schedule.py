@@ -10,6 +10,7 @@ from service.database.tables import (
     Alert,
     Base,
     Connection,
+    FeedEvent,
     Heartbeat,
     Lease,
     Notice,
@@ -35,6 +36,7 @@ from workers.schedule import PERIODIC
 # So many seconds after it was done last, each is done again.
 SECONDS = {
     "requeue": 2,
+    "events": 2,
     "heartbeat": 10,
     "presence": 10,
     "alerts": 15,
@@ -93,6 +95,8 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
         wanted = own_notices.ask_for_changes(session, busy, "sync", at)
         old = at - timedelta(days=91)
         session.add(Notice(format="own", status="done", received_at=old, handled_at=old))
+        told = {"event_id": "one", "type": "connection.paused", "subject": busy, "data": {}}
+        session.add(FeedEvent(connection_id=busy, at=at, waiting=False, **told))
         for hours in range(0, 480, 16):
             heard = {"connection_id": busy, "received_at": at - timedelta(hours=hours)}
             session.add(Notice(format="cloudevents", status="done", handled_at=at, **heard))
@@ -102,6 +106,7 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
     is_revived = (Connection.id == dead) & (Connection.state == "connected")
     return {
         "requeue": lambda: count(world, Notice, is_done) == 1,
+        "events": lambda: count(world, FeedEvent, FeedEvent.position == 1) == 1,
         "heartbeat": lambda: count(world, Heartbeat, Heartbeat.name == "clock") == 1,
         "presence": lambda: count(world, Process, Process.kind == "worker") == 1,
         "alerts": lambda: count(world, Alert, Alert.cause == "connection.dead") > 0,

@@ -28,7 +28,8 @@ from service.infactor.warnings import WarningCode, warning
 from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.services import Services
-from service.store import connections, inbox, outbox
+from service.store import connections, events, inbox, invoice_events, outbox
+from service.store.events import Happening
 from service.store.findings import Found
 from service.store.outbox import DeliveryProgress, Outgoing
 from workers.delivery.adoption import ensure_adopted
@@ -36,6 +37,7 @@ from workers.delivery.circuit import Infactor, InfactorUnavailable, reaching_inf
 from workers.delivery.findings import (
     DocumentChange,
     changed_after_approval,
+    decided,
     keep_changes,
 )
 
@@ -188,6 +190,7 @@ class DeliveryResults:
         self._frozen: list[Invoice | Outgoing] = []
         self._changed: dict[str, list[Found]] = {}
         self._changes: list[DocumentChange] = []
+        self._happenings: list[Happening] = []
 
     def save(self, database: Database) -> None:
         """Store everything in one transaction; what was not delivered becomes due again later."""
@@ -202,6 +205,7 @@ class DeliveryResults:
             for sent in self._frozen:
                 inbox.take_back(session, sent.connection_id, sent.quickbooks_id, sent.recorded_at)
             outbox.save_documents(session, self._documents)
+            events.tell(session, self._happenings, self._at)
             keep_changes(session, self._company.id, self._changes, self._at, self._changed)
         self._log()
 
@@ -251,6 +255,9 @@ class DeliveryResults:
                 "changed": list(result.changed),
             }
         )
+        self._happenings += invoice_events.of_delivery(
+            sent.connection_id, sent.id, action, sent.revision
+        )
         if result.after is not None:
             self._documents.append(self._document(delivery, result, action))
         self._note_change(delivery, result)
@@ -296,6 +303,8 @@ class DeliveryResults:
             withdrawn=after.marks.get(MARKER) if after else None,
         )
         self._changes.append(change)
+        if delivery.seen is not None and result.action is Action.FROZEN and change.moved:
+            self._happenings.append(decided(change))
         self._changed[delivery.invoice.id] = (
             changed_after_approval(change, result.before, delivery.order.mapped, self._currency)
             if result.action is Action.FROZEN and result.before is not None

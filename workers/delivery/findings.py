@@ -20,7 +20,8 @@ from service.infactor.deviations import OVER, DecisionBasis, deviations, text_of
 from service.infactor.mongo import from_bson, to_bson
 from service.infactor.rules.catalogue import CATALOGUE, public
 from service.infactor.rules.judge import reasons_of
-from service.store import documents, findings, outbox, same_sale
+from service.store import documents, findings, invoice_events, outbox, same_sale
+from service.store.events import Happening
 from service.store.findings import Found
 from service.store.outbox import Outgoing
 
@@ -137,6 +138,14 @@ def keep_changes(
         FindingKind.CHANGED: changed,
     }
     keep_findings(session, connection_id, found, now)
+
+
+def decided(change: DocumentChange) -> Happening:
+    """Return that somebody in Infactor has moved the document."""
+    invoice, after = change.invoice, change.after
+    return invoice_events.of_decision(
+        invoice.connection_id, invoice.id, change.state_before, after.state if after else ""
+    )
 
 
 def _was_held(session: Session, change: DocumentChange) -> bool:

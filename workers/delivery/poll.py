@@ -16,10 +16,10 @@ from service.infactor.document_lifecycle import MARKER, columns_of
 from service.infactor.users import preferred
 from service.kit.clock import now
 from service.services import Services
-from service.store import documents, findings, outbox
+from service.store import documents, events, findings, outbox
 from workers.delivery.circuit import InfactorUnavailable, reaching_infactor
 from workers.delivery.deliver import addresses_of, key_of
-from workers.delivery.findings import DocumentChange, keep_changes
+from workers.delivery.findings import DocumentChange, decided, keep_changes
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +92,7 @@ def _change(invoice: Invoice, seen: Document, after: DocumentState | None) -> Do
 def _note(session: Session, news: Sequence[DocumentChange], at: datetime) -> set[str]:
     """Store the changes; return the companies that now have something to deliver."""
     fresh = _still_news(session, news)
+    events.tell(session, (decided(change) for change in fresh if change.moved), at)
     _keep_findings(session, fresh, at)
     again = [change for change in fresh if change.moved or change.astray]
     # A document that is undecided again may be at the recorded revision and still differ from it.

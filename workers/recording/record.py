@@ -29,12 +29,15 @@ from service.store import (
     chain,
     connections,
     customers,
+    events,
+    invoice_events,
     invoices,
     judging,
     own_notices,
     plausible,
     same_sale,
 )
+from service.store.events import Happening
 from service.store.invoices import InvoiceRow, RecordedVersion
 from service.store.judging import NamedInvoice, RecordedReasons
 from service.store.same_sale import Key
@@ -117,39 +120,52 @@ def _announce(
     run: Run | None,
     webhooks: Callable[[str], Sequence[str]],
 ) -> None:
-    """After the commit, log what was written, and ask for its delivery.
+    """After the commit, log what was written, and ask for its delivery."""
+    written = [outcome for outcome in recorded if outcome.revision is not None]
+    for event, line in _lines(written, cause, run, webhooks):
+        about = {"connection": company.connection_id, "cause": cause}
+        after_commit(session, log.info, event, **{**about, **line})
+    if written and company.services.settings.delivers:
+        after_commit(session, company.services.jobs.deliver, company.connection_id)
+
+
+def _lines(
+    written: Sequence[Outcome],
+    cause: RevisionCause,
+    run: Run | None,
+    webhooks: Callable[[str], Sequence[str]],
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each line of the log: its event and fields.
 
     Each of few invoices has a line. Of many, those with the same action share one, which names
     them. What a run wrote, or rules that judge again, is only counted: it may be a million.
     """
-    written = [outcome for outcome in recorded if outcome.revision is not None]
-    about = {"connection": company.connection_id, "cause": cause}
-    if not written:
-        return
     if run is not None or cause is RevisionCause.RULES:
         counted = Counter(outcome.action.value for outcome in written)
-        of_run = {} if run is None else {"run": run.id}
-        after_commit(session, log.info, "invoices.recorded", **about, **of_run, **counted)
+        if counted:
+            yield "invoices.recorded", {**({} if run is None else {"run": run.id}), **counted}
     elif len(written) <= MOST_LOGGED:
         for outcome in written:
-            line = {
-                "invoice": outcome.invoice_id,
-                "revision": outcome.revision,
-                "action": outcome.action,
-                "cause": cause,
-                "deliveries": webhooks(outcome.quickbooks_id),
-            }
-            after_commit(session, log.info, "invoice.recorded", **line)
+            yield (
+                "invoice.recorded",
+                {
+                    "invoice": outcome.invoice_id,
+                    "revision": outcome.revision,
+                    "action": outcome.action,
+                    "deliveries": webhooks(outcome.quickbooks_id),
+                },
+            )
     else:
         for action in sorted({outcome.action for outcome in written}):
             alike = [outcome for outcome in written if outcome.action is action]
-            names = {
-                "invoices": [outcome.invoice_id for outcome in alike],
-                "deliveries": sorted({id_ for o in alike for id_ in webhooks(o.quickbooks_id)}),
-            }
-            after_commit(session, log.info, "invoices.recorded", **about, action=action, **names)
-    if company.services.settings.delivers:
-        after_commit(session, company.services.jobs.deliver, company.connection_id)
+            yield (
+                "invoices.recorded",
+                {
+                    "action": action,
+                    "invoices": [outcome.invoice_id for outcome in alike],
+                    "deliveries": sorted({id_ for o in alike for id_ in webhooks(o.quickbooks_id)}),
+                },
+            )
 
 
 def record_judgements(company: RecordedCompany, ids: Collection[str]) -> int:
@@ -544,7 +560,27 @@ class _Batch:
         revisions = [revision(row, before.get(row.id), self._cause) for row in written]
         connection_id = self._company.connection_id
         invoices.add_revisions(self._session, chain.linked(self._session, connection_id, revisions))
-        return self._deliver(written)
+        actions = self._deliver(written)
+        happenings = self._happenings(written, revisions, before, actions)
+        events.tell(self._session, happenings, self._rows.at)
+        return actions
+
+    def _happenings(
+        self,
+        written: Sequence[InvoiceRow],
+        revisions: Sequence[dict[str, Any]],
+        before: Mapping[str, InvoiceRow],
+        actions: Mapping[str, Action],
+    ) -> Iterator[Happening]:
+        """Yield what the new revisions say; deliveries are told here only if nothing else makes
+        them.
+        """
+        for row, line in zip(written, revisions, strict=True):
+            yield from invoice_events.of_revision(row, before.get(row.id), line)
+            if not self._rows.settings.delivers:
+                yield from invoice_events.of_delivery(
+                    row.connection_id, row.id, actions[row.id], row.revision
+                )
 
     def _deliver(self, rows: Sequence[InvoiceRow]) -> dict[str, Action]:
         """Decide what these rows do to Infactor's documents; store that if nothing is delivered."""

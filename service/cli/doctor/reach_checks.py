@@ -11,8 +11,9 @@ from service.config.settings import Settings
 from service.coordination import heartbeats
 from service.errors import ConfigurationError
 from service.kit.clock import now
+from service.kit.signed_post import NotSent
 from service.kit.tls import public_authorities
-from service.monitoring.alert_sender import AlertSender, NotSent, channels, send_test
+from service.monitoring.alert_sender import AlertSender, channels, send_test
 from service.services import Services
 from service.web.webhook.endpoint import NO_SIGNATURE, PATH
 

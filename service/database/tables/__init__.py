@@ -10,6 +10,7 @@ from service.database.tables.coordination import (
     Reads,
     WebhookAnswers,
 )
+from service.database.tables.events import EventPosition, FeedEvent
 from service.database.tables.inbox import Notice
 from service.database.tables.invoices import (
     BusyHour,
@@ -71,7 +72,9 @@ __all__ = [
     "Document",
     "DocumentCursor",
     "ErasedRevision",
+    "EventPosition",
     "Failure",
+    "FeedEvent",
     "Finding",
     "FoundField",
     "Heartbeat",

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from service.config.settings import CALLBACK_PATH
 from service.database.engine import after_commit
 from service.database.tables import Connection, OAuthState
-from service.domain import ConnectionState, OwnNotice, RealmId, RunCause, realm_id_of
+from service.domain import ConnectionState, EventType, OwnNotice, RealmId, RunCause, realm_id_of
 from service.errors import Poisoned, SyncError, TransientError
 from service.infactor.mapping import addresses, distinct
 from service.jobs import Nudges
@@ -283,6 +283,9 @@ def _store(
         store_tokens(session, connection_id, tokens)
         if consent.link_id:
             sessions.spend_link(session, consent.link_id, at + LONGEST_LIFE)
+        connection_lifecycle.tell(
+            session, EventType.CONNECTED, connection_id, at, again=before is not None
+        )
         waited = inbox.link(session, connection_id, newcomer.realm_digest)
         cookie = sessions.replace(session, consent.session_digest, consent.supplier_id, at)
         after_commit(

@@ -27,6 +27,7 @@ _ROUTINE = frozenset(
         "/quickbook/invoices/{id}/live",
         "/quickbook/connected/{id}/progress",
         "/quickbook/static",
+        "/api/v1/events",
     }
 )
 

@@ -28,10 +28,12 @@ def upgrade() -> None:
     _runs()
     _coordination()
     _operations()
+    _events()
 
 
 def downgrade() -> None:
     for table in (
+        *("events", "event_positions"),
         *("samples", "login_attempts", "operator_sessions", "audit", "alerts"),
         *("reads", "processes", "paces", "leases", "heartbeats", "deliveries"),
         *("clock_errors", "breakers"),
@@ -659,6 +661,34 @@ def _operations() -> None:
         sa.Column("done", sa.BigInteger, nullable=False),
         sa.Column("parked", sa.BigInteger, nullable=False),
         sa.Column("ignored", sa.BigInteger, nullable=False),
+    )
+
+
+def _events() -> None:
+    op.create_table(
+        "events",
+        sa.Column("id", _ROW_ID, primary_key=True),
+        sa.Column("event_id", sa.String(32), nullable=False),
+        sa.Column("position", sa.BigInteger),
+        sa.Column("connection_id", sa.String(32), nullable=False),
+        sa.Column("type", sa.String(32), nullable=False),
+        sa.Column("subject", sa.String(64), nullable=False),
+        sa.Column("at", _INSTANT, nullable=False),
+        sa.Column("data", _JSON, nullable=False),
+        sa.Column("waiting", sa.Boolean, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("due_at", _INSTANT),
+        sa.Column("error", sa.Text),
+    )
+    op.create_index("ux_events_position", "events", ["position"], unique=True)
+    op.create_index("ix_events_at", "events", ["at"])
+    op.create_index(
+        "ix_events_waiting", "events", ["connection_id", "position"], **_where("waiting")
+    )
+    op.create_table(
+        "event_positions",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("last", sa.BigInteger, nullable=False),
     )
 
 

@@ -1,0 +1,311 @@
+"""One invoice's file as programs read it: the API and `infactor-quickbooks invoice --json`.
+
+Amounts are decimals; `document` and `original` keep the digits that Infactor and QuickBooks wrote.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from msgspec import Meta, Raw, Struct
+
+from service.database.tables import (
+    Finding,
+    FoundField,
+    Notice,
+    Receipt,
+    Revision,
+    SettlementRow,
+)
+from service.infactor.rules.catalogue import word
+from service.infactor.rules.judge import Reason, reasons_of
+from service.kit import exact_json
+from service.queries.invoice_record import InvoiceRecord
+from service.wording import plain
+
+Time = Annotated[datetime, Meta(tz=True)]
+Amount = Annotated[Decimal, Meta(description="A decimal number as text, such as 100.00.")]
+
+
+class ReasonEntry(Struct, frozen=True, kw_only=True):
+    """A rule that applies to an invoice."""
+
+    code: Annotated[str, Meta(description="The rule, such as overdue; it never changes.")]
+    words: Annotated[str, Meta(description="The rule in a few words.")]
+    text: Annotated[str, Meta(description="Why it applies, in a sentence.")]
+    figures: Annotated[dict[str, str], Meta(description="What the sentence is made of.")]
+
+
+class WarningEntry(Struct, frozen=True, kw_only=True):
+    """What the supplier should fix on an invoice; it stops nothing."""
+
+    code: str
+    field: Annotated[str, Meta(description="QuickBooks' name of the field.")]
+    text: Annotated[str, Meta(description="What to do, for the supplier.")]
+
+
+class FieldEntry(Struct, frozen=True, kw_only=True):
+    """One field of a finding."""
+
+    field: str
+    severity: str
+    approved: Annotated[str | None, Meta(description="What was approved.")]
+    current: Annotated[str | None, Meta(description="What is so now.")]
+
+
+class FindingFacts(Struct, frozen=True, kw_only=True):
+    """A difference between what was approved and what is so now, for somebody to review."""
+
+    id: int
+    kind: Annotated[str, Meta(description="What it says: changed, rule, missing, settled …")]
+    cause: Annotated[str, Meta(description="The rule's code where the kind is rule, else empty.")]
+    severity: Annotated[str, Meta(description="critical, warning or info.")]
+    state: Annotated[str, Meta(description="Infactor's state when it was found.")]
+    fields: list[FieldEntry]
+    found_at: Time
+    changed_at: Time
+    closed_at: Annotated[Time | None, Meta(description="When it was over; null if open.")]
+    acknowledged_at: Annotated[Time | None, Meta(description="When an operator took note.")]
+    note: Annotated[str | None, Meta(description="What the operator wrote.")]
+
+
+class RevisionEntry(Struct, frozen=True, kw_only=True):
+    """One change of the invoice's record."""
+
+    number: int
+    recorded_at: Time
+    cause: Annotated[str, Meta(description="Why it was read: notice, backfill, rules …")]
+    sync_token: int
+    last_updated: Time | None
+    customer_versions: Annotated[str, Meta(description="Id:SyncToken of the customers.")]
+    hold: Annotated[str | None, Meta(description="The leading reason for the hold.")]
+    holds: list[ReasonEntry]
+    signals: list[ReasonEntry]
+    changes: Annotated[Raw, Meta(description="{field: [before, after]}; null for long values.")]
+    sequence: Annotated[int, Meta(description="Its place in the company's chain.")]
+    entry: Annotated[str, Meta(description="What it says to an auditor, as JSON.")]
+    entry_digest: str
+    link: str
+
+
+class ReceiptEntry(Struct, frozen=True, kw_only=True):
+    """One delivery into Infactor."""
+
+    id: int
+    revision: int
+    at: Time
+    outcome: Annotated[str, Meta(description="created, refreshed, withdrawn, frozen …")]
+    state: str | None
+    changed: Annotated[list[str], Meta(description="The fields that were written.")]
+
+
+class PaymentEntry(Struct, frozen=True, kw_only=True):
+    """What one payment settled of the invoice."""
+
+    payment_id: str
+    kind: str
+    amount: Amount
+    paid_on: Annotated[str, Meta(description="The payment's own day; empty if it has none.")]
+    payer: str
+    account: str
+    read_at: Time
+
+
+class NoticeEntry(Struct, frozen=True, kw_only=True):
+    """One event about the invoice, of QuickBooks' or our own."""
+
+    id: int
+    format: str
+    event_id: str | None
+    entity: str | None
+    operation: str | None
+    received_at: Time
+    changed_at: Time | None
+    webhook_id: Annotated[str | None, Meta(description="The webhook that brought it.")]
+    duplicates: int
+    status: str
+    reason: str | None
+    attempts: int
+    due_at: Time | None
+    last_attempt_at: Time | None
+    error_class: str | None
+    error_message: str | None
+    intuit_tid: str | None
+    handled_at: Time | None
+
+
+class InvoiceFile(Struct, frozen=True, kw_only=True):
+    """Everything that is known of one invoice."""
+
+    id: Annotated[str, Meta(description="Infactor's invoiceId.")]
+    quickbooks_id: str
+    number: str
+    connection: str
+    company: str
+    supplier: Annotated[str, Meta(description="The supplier's e-mail address.")]
+    buyer: str | None
+    total: Amount | None
+    balance: Amount | None
+    currency: str | None
+    deleted: bool
+    state: Annotated[str | None, Meta(description="Infactor's state; null if not there.")]
+    holds: list[ReasonEntry]
+    signals: list[ReasonEntry]
+    warnings: list[WarningEntry]
+    revision: int
+    delivered_revision: int
+    recorded_at: Time
+    findings: list[FindingFacts]
+    revisions: list[RevisionEntry]
+    receipts: list[ReceiptEntry]
+    payments: list[PaymentEntry]
+    notices: list[NoticeEntry]
+    document: Annotated[Raw, Meta(description="Infactor's document as last seen; null if none.")]
+    original: Annotated[Raw, Meta(description="The invoice as QuickBooks sent it.")]
+
+
+def invoice_file(found: InvoiceRecord) -> InvoiceFile:
+    """Return the file of this invoice, each list with the newest first."""
+    invoice, document = found.invoice, found.document
+    return InvoiceFile(
+        id=invoice.document_id,
+        quickbooks_id=invoice.quickbooks_id,
+        number=invoice.doc_number,
+        connection=found.company.id,
+        company=found.company.company_name or found.company.id,
+        supplier=found.supplier.email,
+        buyer=(invoice.mapped or {}).get("companyName"),
+        total=amount(invoice.total),
+        balance=amount(invoice.balance),
+        currency=invoice.currency,
+        deleted=invoice.deleted,
+        state=document.state if document else None,
+        holds=reasons(invoice.holds),
+        signals=reasons(invoice.signals),
+        warnings=warnings_of(invoice.warnings, invoice.delivery_warnings),
+        revision=invoice.revision,
+        delivered_revision=invoice.delivered_revision,
+        recorded_at=invoice.recorded_at,
+        findings=[finding_facts(one) for one in found.findings],
+        revisions=[_revision(one) for one in found.revisions],
+        receipts=[_receipt(one) for one in found.receipts],
+        payments=[_payment(one) for one in found.settlements],
+        notices=[_notice(one) for one in found.notices],
+        document=exact_json.encoded(document.document if document else None),
+        original=exact_json.encoded(invoice.source),
+    )
+
+
+def amount(value: Decimal | None) -> Decimal | None:
+    """Return an amount with two decimals, or more where it has them."""
+    return None if value is None else plain(value)
+
+
+def reason(one: Reason) -> ReasonEntry:
+    figures = {name: str(value) for name, value in one.figures.items()}
+    return ReasonEntry(code=one.code.value, words=word(one.code), text=str(one), figures=figures)
+
+
+def reasons(kept: Sequence[Any]) -> list[ReasonEntry]:
+    """Return the reasons that an invoice's row keeps."""
+    return [reason(one) for one in reasons_of(kept)]
+
+
+def warnings_of(*kept: Iterable[Mapping[str, Any]]) -> list[WarningEntry]:
+    """Return the warnings that an invoice's row keeps."""
+    return [
+        WarningEntry(code=one["code"], field=one["field"], text=one["text"])
+        for some in kept
+        for one in some
+    ]
+
+
+def finding_facts(one: Finding) -> FindingFacts:
+    return FindingFacts(
+        id=one.id,
+        kind=one.kind,
+        cause=one.cause,
+        severity=one.severity,
+        state=one.state,
+        fields=[field_entry(field) for field in one.fields],
+        found_at=one.found_at,
+        changed_at=one.changed_at,
+        closed_at=one.closed_at,
+        acknowledged_at=one.acknowledged_at,
+        note=one.note,
+    )
+
+
+def field_entry(field: FoundField) -> FieldEntry:
+    return FieldEntry(
+        field=field["field"],
+        severity=field["severity"],
+        approved=field["approved"],
+        current=field["current"],
+    )
+
+
+def _revision(one: Revision) -> RevisionEntry:
+    return RevisionEntry(
+        number=one.number,
+        recorded_at=one.recorded_at,
+        cause=one.cause,
+        sync_token=one.sync_token,
+        last_updated=one.last_updated,
+        customer_versions=one.customer_versions,
+        hold=one.hold,
+        holds=reasons(one.holds),
+        signals=reasons(one.signals),
+        changes=exact_json.encoded(one.changes),
+        sequence=one.sequence,
+        entry=one.entry,
+        entry_digest=one.entry_digest,
+        link=one.link,
+    )
+
+
+def _receipt(one: Receipt) -> ReceiptEntry:
+    return ReceiptEntry(
+        id=one.id,
+        revision=one.revision,
+        at=one.at,
+        outcome=one.outcome,
+        state=one.state,
+        changed=one.changed,
+    )
+
+
+def _payment(one: SettlementRow) -> PaymentEntry:
+    return PaymentEntry(
+        payment_id=one.payment_id,
+        kind=one.kind,
+        amount=plain(one.amount),
+        paid_on=one.paid_on,
+        payer=one.payer,
+        account=one.account,
+        read_at=one.read_at,
+    )
+
+
+def _notice(one: Notice) -> NoticeEntry:
+    return NoticeEntry(
+        id=one.id,
+        format=one.format,
+        event_id=one.event_id,
+        entity=one.entity,
+        operation=one.operation,
+        received_at=one.received_at,
+        changed_at=one.changed_at,
+        webhook_id=one.webhook_id,
+        duplicates=one.duplicates,
+        status=one.status,
+        reason=one.reason,
+        attempts=one.attempts,
+        due_at=one.due_at,
+        last_attempt_at=one.last_attempt_at,
+        error_class=one.error_class,
+        error_message=one.error_message,
+        intuit_tid=one.intuit_tid,
+        handled_at=one.handled_at,
+    )

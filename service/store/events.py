@@ -1,0 +1,231 @@
+"""The outbox of events: what happened, for Infactor's own server to receive or read.
+
+An event is a row of the transaction in which it happened, so it is there exactly if that was
+committed. Transactions commit in another order than they began. Whoever reads by the number of a
+row would miss those that are committed later under a lower number. So an event gets its position
+only after its commit, by one transaction at a time, and everybody reads by position.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+from msgspec import Meta, Struct
+from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy.orm import Session, aliased
+
+from service.database.engine import KEEPS_EVENTS, SENDS_EVENTS
+from service.database.tables import Connection, EventPosition, FeedEvent, Invoice
+from service.database.tables.events import WAITING
+from service.database.types import among, has_come
+from service.database.upsert import insert, insert_all
+from service.domain import EventType
+
+_PLACED_AT_ONCE = 500
+_LONGEST_ERROR = 200
+# As the index has it: SQLAlchemy would write `= 1` behind a column, and SQLite would not use it.
+_WAITING = text(WAITING)
+
+
+class CloudEvent(Struct, frozen=True, kw_only=True):
+    """Something that has happened, as CloudEvents 1.0 writes it."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: Annotated[str, Meta(description="The same however often it is sent.")]
+    source: Annotated[str, Meta(description="The service that tells it.")]
+    type: Annotated[EventType, Meta(description="What has happened.")]
+    subject: Annotated[str, Meta(description="The id of the invoice, connection or finding.")]
+    time: Annotated[datetime, Meta(tz=True)]
+    datacontenttype: Literal["application/json"] = "application/json"
+    partitionkey: Annotated[
+        str, Meta(description="The connection; its events are sent one after the other.")
+    ]
+    data: Annotated[dict[str, Any], Meta(description="What has happened, by the type.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """What an event says. `subject` is an invoice's own id here, unless it is about another thing;
+    it is told as Infactor knows it.
+    """
+
+    type: EventType
+    connection_id: str
+    subject: str = ""
+    invoice_id: str = ""
+    data: dict[str, Any]
+
+
+def tell(session: Session, happenings: Iterable[Happening], at: datetime) -> None:
+    """Write these events, unless nobody reads or receives any; then `happenings` stay unread."""
+    if not session.info.get(KEEPS_EVENTS):
+        return
+    found = list(happenings)
+    if not found:
+        return
+    known_as = _known_as(session, {one.invoice_id for one in found if one.invoice_id})
+    insert_all(
+        session,
+        FeedEvent,
+        [
+            {
+                "event_id": uuid4().hex,
+                "connection_id": one.connection_id,
+                "type": one.type,
+                "subject": one.subject or known_as.get(one.invoice_id, one.invoice_id),
+                "at": at,
+                "data": _data(one, known_as),
+                "waiting": bool(session.info.get(SENDS_EVENTS)),
+                "attempts": 0,
+            }
+            for one in found
+        ],
+    )
+
+
+def _data(one: Happening, known_as: dict[str, str]) -> dict[str, Any]:
+    about = {"connection": one.connection_id}
+    if one.invoice_id:
+        about["invoice"] = known_as.get(one.invoice_id, one.invoice_id)
+    return {**about, **one.data}
+
+
+def _known_as(session: Session, invoice_ids: set[str]) -> dict[str, str]:
+    """Return the ids in Infactor of those invoices that have another one there."""
+    if not invoice_ids:
+        return {}
+    adopted = select(Invoice.id, func.coalesce(Invoice.adopted_as, Invoice.adopted)).where(
+        among(Invoice.id, sorted(invoice_ids)), Invoice.adopted.is_not(None)
+    )
+    return {id_: name for id_, name in session.execute(adopted)}
+
+
+def place(session: Session) -> int:
+    """Give a position to events that have none, in the order of their writing; return how many.
+
+    The row of the last position is locked until the commit. So positions are committed in order,
+    and whoever sees one sees all before it.
+    """
+    first = insert(session, EventPosition).values(id=1, last=0)
+    last = session.execute(
+        first.on_conflict_do_update(
+            index_elements=[EventPosition.id], set_={"last": EventPosition.last}
+        ).returning(EventPosition.last)
+    ).scalar_one()
+    ids = session.scalars(
+        select(FeedEvent.id)
+        .where(FeedEvent.position.is_(None))
+        .order_by(FeedEvent.id)
+        .limit(_PLACED_AT_ONCE)
+    ).all()
+    if ids:
+        session.connection().execute(
+            update(FeedEvent)
+            .where(FeedEvent.id == bindparam("key"))
+            .values(position=bindparam("place")),
+            [{"key": id_, "place": last + n} for n, id_ in enumerate(ids, 1)],
+        )
+        session.execute(update(EventPosition).values(last=last + len(ids)))
+    return len(ids)
+
+
+def are_unplaced(session: Session) -> bool:
+    return (
+        session.execute(select(FeedEvent.id).where(FeedEvent.position.is_(None)).limit(1)).first()
+        is not None
+    )
+
+
+def after(session: Session, environment: str, position: int, limit: int) -> Sequence[FeedEvent]:
+    """Return the next events after this position, in order."""
+    return session.scalars(
+        select(FeedEvent)
+        .join(Connection, Connection.id == FeedEvent.connection_id)
+        .where(FeedEvent.position > position, Connection.environment == environment)
+        .order_by(FeedEvent.position)
+        .limit(limit)
+    ).all()
+
+
+def due_connections(session: Session, environment: str, now: datetime, limit: int) -> Sequence[str]:
+    """Return connections whose next event is to be sent now, the longest waiting first."""
+    own = aliased(FeedEvent)
+    first = (
+        select(func.min(own.position))
+        .where(own.connection_id == Connection.id, _WAITING)
+        .correlate(Connection)
+        .scalar_subquery()
+    )
+    return session.scalars(
+        select(Connection.id)
+        .join(FeedEvent, FeedEvent.position == first)
+        .where(Connection.environment == environment, has_come(FeedEvent.due_at, now))
+        .order_by(FeedEvent.position)
+        .limit(limit)
+    ).all()
+
+
+def waiting(session: Session, connection_id: str, limit: int) -> Sequence[FeedEvent]:
+    """Return the company's next events to send, in order."""
+    return session.scalars(
+        select(FeedEvent)
+        .where(FeedEvent.connection_id == connection_id, _WAITING, FeedEvent.position > 0)
+        .order_by(FeedEvent.position)
+        .limit(limit)
+    ).all()
+
+
+def note_sent(session: Session, row_id: int) -> None:
+    session.execute(
+        update(FeedEvent)
+        .where(FeedEvent.id == row_id)
+        .values(waiting=False, attempts=0, due_at=None, error=None)
+    )
+
+
+def postpone(session: Session, row_id: int, due_at: datetime, error: str) -> None:
+    """Let the event, and so its company's later ones, wait until then."""
+    session.execute(
+        update(FeedEvent)
+        .where(FeedEvent.id == row_id)
+        .values(attempts=FeedEvent.attempts + 1, due_at=due_at, error=error[:_LONGEST_ERROR])
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedEvents:
+    """How many events wait, since when the oldest, and why the next one was refused last."""
+
+    count: int
+    since: datetime
+    error: str
+
+
+def refused(session: Session, environment: str, attempts: int) -> RefusedEvents | None:
+    """Return what waits, if the listener has refused an event so often."""
+    of_ours = (
+        select(FeedEvent)
+        .join(Connection, Connection.id == FeedEvent.connection_id)
+        .where(Connection.environment == environment, _WAITING)
+    )
+    first = session.scalars(
+        of_ours.where(FeedEvent.attempts >= attempts).order_by(FeedEvent.position).limit(1)
+    ).first()
+    if first is None:
+        return None
+    count = session.execute(select(func.count()).select_from(of_ours.subquery())).scalar_one()
+    return RefusedEvents(count, first.at, first.error or "")
+
+
+def as_cloud_event(event: FeedEvent, source: str) -> CloudEvent:
+    return CloudEvent(
+        id=event.event_id,
+        source=source,
+        type=EventType(event.type),
+        subject=event.subject,
+        time=event.at,
+        partitionkey=event.connection_id,
+        data=event.data,
+    )

@@ -1,0 +1,1 @@
+"""The API for Infactor's own server, under `/api/v1`."""

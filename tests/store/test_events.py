@@ -1,0 +1,167 @@
+"""The outbox of events: in which order they are told, though they are committed in another one."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy.orm import Session
+
+from service.database.engine import KEEPS_EVENTS, Database
+from service.database.tables import Invoice
+from service.domain import EventType
+from service.store import connections, events, pruning
+from service.store.events import Happening
+from tests import databases
+from tests.builders import a_connection
+
+AT = datetime(2026, 11, 30, 10, tzinfo=UTC)
+ENVIRONMENT = "simulator"
+
+
+@pytest.fixture
+def database(migrated_url: str) -> Iterator[Database]:
+    """A database that keeps events, with two companies."""
+    found = databases.opened(migrated_url)
+    found.keeps_events, found.sends_events = True, True
+    with found.write() as session:
+        supplier_id = connections.ensure_supplier(session, "s@example.com", "", "", AT)
+        session.add_all(a_connection(name, supplier_id, AT) for name in ("one", "two"))
+    yield found
+    found.keeps_events = found.sends_events = False
+
+
+def tell(session: Session, subject: str, connection_id: str = "one") -> None:
+    happening = Happening(
+        type=EventType.PAUSED, connection_id=connection_id, subject=subject, data={}
+    )
+    events.tell(session, [happening], AT)
+
+
+def place(database: Database) -> int:
+    with database.write() as session:
+        return events.place(session)
+
+
+def told(database: Database, position: int = 0) -> list[tuple[int, str]]:
+    """Return (position, subject) of the events after this position."""
+    with database.read() as session:
+        found = events.after(session, ENVIRONMENT, position, 100)
+        return [(one.position or 0, one.subject) for one in found]
+
+
+@pytest.mark.postgresql("SQLite has one writer at a time")
+def test_what_is_committed_later_is_told_later_though_it_was_written_earlier(
+    database: Database,
+) -> None:
+    with database.write() as early:
+        tell(early, "early")
+        early.flush()
+        with database.write() as late:
+            tell(late, "late")
+        assert place(database) == 1
+        assert told(database) == [(1, "late")]
+    assert told(database, 1) == []
+    assert place(database) == 1
+    assert told(database, 1) == [(2, "early")]
+
+
+@pytest.mark.both_databases("they number rows in their own ways")
+class TestOrder:
+    def test_events_of_one_transaction_come_in_their_order(self, database: Database) -> None:
+        with database.write() as session:
+            for subject in ("first", "second", "third"):
+                tell(session, subject)
+        assert told(database) == []
+        assert place(database) == 3
+        assert told(database) == [(1, "first"), (2, "second"), (3, "third")]
+        assert place(database) == 0
+
+    def test_many_who_place_at_once_give_each_position_once(self, database: Database) -> None:
+        def write(number: int) -> None:
+            with database.write() as session:
+                tell(session, str(number), "one" if number % 2 else "two")
+            place(database)
+
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(write, range(40)))
+        place(database)
+        found = told(database)
+        assert [position for position, _ in found] == list(range(1, 41))
+        assert {subject for _, subject in found} == {str(number) for number in range(40)}
+
+    def test_a_position_is_never_used_again(self, database: Database) -> None:
+        with database.write() as session:
+            tell(session, "old")
+        place(database)
+        with database.write() as session:
+            assert pruning.old_events(session, AT + timedelta(seconds=1), 10) == 1
+        with database.write() as session:
+            tell(session, "new")
+        place(database)
+        assert told(database) == [(2, "new")]
+
+    def test_a_reader_meanwhile_never_sees_a_gap_that_is_filled_later(
+        self, database: Database
+    ) -> None:
+        def write(number: int) -> None:
+            with database.write() as session:
+                tell(session, str(number))
+
+        seen: list[str] = []
+        position = 0
+        with ThreadPoolExecutor(3) as threads:
+            writing = [threads.submit(write, number) for number in range(30)]
+            while len(seen) < 30:
+                place(database)
+                news = told(database, position)
+                seen += [subject for _, subject in news]
+                position = news[-1][0] if news else position
+        for one in writing:
+            one.result()
+        assert sorted(seen, key=int) == [str(number) for number in range(30)]
+
+
+def test_nothing_is_written_where_nobody_reads_and_the_story_is_not_even_made(
+    database: Database,
+) -> None:
+    database.keeps_events = False
+    asked = []
+    with database.write() as session:
+        events.tell(session, (asked.append(n) for n in range(3)), AT)  # type: ignore[misc]
+    assert (asked, place(database)) == ([], 0)
+
+
+def test_what_is_rolled_back_did_not_happen(database: Database) -> None:
+    with database.trial() as session:
+        session.info[KEEPS_EVENTS] = True
+        tell(session, "undone")
+    assert place(database) == 0
+
+
+def test_an_adopted_invoice_is_told_by_its_name_in_infactor(database: Database) -> None:
+    with database.write() as session:
+        session.add(
+            Invoice(
+                id="qbk-1",
+                connection_id="one",
+                quickbooks_id="1",
+                sync_token=0,
+                fetch_number=1,
+                source={},
+                warnings=[],
+                recorded_at=AT,
+                adopted="5c8f2b1e9d3a4f0012ab34c1",
+                adopted_as="Quickbook #1465",
+            )
+        )
+        session.flush()
+        about = {"type": EventType.DELIVERED, "connection_id": "one", "invoice_id": "qbk-1"}
+        events.tell(session, [Happening(**about, data={"revision": 1})], AT)
+    place(database)
+    with database.read() as session:
+        (event,) = events.after(session, ENVIRONMENT, 0, 10)
+        assert (event.subject, event.data) == (
+            "Quickbook #1465",
+            {"connection": "one", "invoice": "Quickbook #1465", "revision": 1},
+        )

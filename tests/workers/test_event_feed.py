@@ -1,0 +1,314 @@
+"""Events on their way to EVENTS_URL: in order for each company, nothing lost, the same id again."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+from sqlalchemy import select, update
+
+from service.database.tables import FeedEvent
+from service.kit.clock import now
+from service.monitoring.checks import wrong_now
+from service.monitoring.facts import Facts
+from service.services import Services
+from service.simulator.app import RunningSimulator
+from service.store import connection_lifecycle, connections, forgetting
+from tests.builders import a_connection
+from tests.monitoring.listener import SECRET, Listener, listening
+from tests.workers.conftest import connected
+from tests.workers.delivering import Delivering, infactor_settings
+from tests.workers.world import World, an_invoice
+from workers.event_feed import send_events
+from workers.upkeep import prune
+
+OTHER = "other"
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    """Infactor's own server, which receives events."""
+    with listening() as found:
+        yield found
+
+
+@pytest.fixture
+def world(simulator: RunningSimulator, migrated_url: str, listener: Listener) -> Iterator[World]:
+    """The world, which sends its events to the listener."""
+    settings = {"EVENTS_URL": listener.url, "EVENTS_SECRET": SECRET}
+    with connected(simulator, migrated_url, **settings) as made:
+        yield made
+
+
+@pytest.fixture
+def both(world: World) -> World:
+    """The world with a second company, and no event so far."""
+    with world.services.database.write() as session:
+        supplier_id = connections.ensure_supplier(session, "o@example.com", "", "", now())
+        session.add(a_connection(OTHER, supplier_id, now()))
+        session.execute(update(FeedEvent).values(waiting=False))
+    return world
+
+
+def switch(world: World, connection_id: str, times: int = 1) -> None:
+    """Pause and resume the company so often: two events each."""
+    for _ in range(times):
+        with world.services.database.write() as session:
+            connection_lifecycle.suspend(session, connection_id, now())
+        with world.services.database.write() as session:
+            connection_lifecycle.resume(session, connection_id, now())
+
+
+def waiting(world: World) -> int:
+    with world.services.database.read() as session:
+        return len(session.scalars(select(FeedEvent).where(FeedEvent.waiting)).all())
+
+
+def be_due(world: World) -> None:
+    """Let the pause after a refusal be over."""
+    with world.services.database.write() as session:
+        session.execute(update(FeedEvent).values(due_at=None))
+
+
+def received(listener: Listener) -> list[tuple[str, str]]:
+    """Return (connection, type) of all that came, each signature verified by another's library."""
+    return [(one["partitionkey"], one["type"]) for one in listener.messages()]
+
+
+PAIR = ["connection.paused", "connection.resumed"]
+
+
+def test_an_event_is_a_signed_cloudevent(world: World, listener: Listener) -> None:
+    world.arrive(an_invoice())
+    send_events(world.services)
+    path, headers, body = listener.received[0]
+    event = json.loads(body)
+    assert path == "/alerts?key=a-key-in-the-address"
+    assert headers["content-type"] == "application/cloudevents+json; charset=utf-8"
+    assert headers["webhook-id"] == event.pop("id")
+    assert event.pop("time").endswith("Z")
+    invoice_id = event["subject"]
+    assert event == {
+        "specversion": "1.0",
+        "source": "http://localhost:3000",
+        "type": "invoice.recorded",
+        "subject": invoice_id,
+        "datacontenttype": "application/json",
+        "partitionkey": world.connection_id,
+        "data": {
+            "connection": world.connection_id,
+            "invoice": invoice_id,
+            "number": "101",
+            "revision": 1,
+            "cause": "notice",
+            "total": "100.00",
+            "balance": "100.00",
+            "currency": None,
+            "deleted": False,
+            "holds": [],
+            "signals": ["terms_too_long"],
+            "changed": [],
+        },
+    }
+    assert [type_ for _, type_ in received(listener)] == [
+        "invoice.recorded",
+        "invoice.delivered",
+    ]
+    send_events(world.services)
+    assert len(listener.received) == 2
+
+
+@pytest.mark.both_databases("each finds a company's next event in its own way")
+def test_a_listener_that_was_away_gets_all_of_it_once_and_in_order(
+    both: World, listener: Listener
+) -> None:
+    listener.status = 500
+    switch(both, both.connection_id, 2)
+    switch(both, OTHER, 2)
+    for _ in range(3):
+        send_events(both.services)
+        be_due(both)
+    refused, listener.received[:] = listener.ids(), []
+    assert len(set(refused)) == 2  # the next event of each company, and never a later one
+    listener.status = 204
+    send_events(both.services)
+    assert [t for c, t in received(listener) if c == OTHER] == PAIR * 2
+    assert [t for c, t in received(listener) if c == both.connection_id] == PAIR * 2
+    assert len(set(listener.ids())) == len(listener.ids()) == 8
+    assert set(refused) < set(listener.ids())
+    assert waiting(both) == 0
+
+
+def test_a_refused_event_holds_back_its_own_company_alone(both: World, listener: Listener) -> None:
+    listener.refuses = lambda body: json.loads(body)["partitionkey"] == OTHER
+    switch(both, OTHER)
+    switch(both, both.connection_id)
+    send_events(both.services)
+    assert received(listener) == [
+        (OTHER, "connection.paused"),
+        *((both.connection_id, type_) for type_ in PAIR),
+    ]
+    send_events(both.services)  # it is not due yet
+    assert len(listener.received) == 3
+    assert waiting(both) == 2
+
+
+def test_a_listener_that_is_away_is_not_asked_for_each_company(
+    both: World, listener: Listener
+) -> None:
+    with both.services.database.write() as session:
+        supplier_id = connections.ensure_supplier(session, "o@example.com", "", "", now())
+        session.add_all(a_connection(f"c{n}", supplier_id, now()) for n in range(5))
+    for number in range(5):
+        switch(both, f"c{number}")
+    listener.status = 503
+    send_events(both.services)
+    assert len(listener.received) == 3
+
+
+def test_a_redirect_is_not_followed_and_counts_as_refused(both: World, listener: Listener) -> None:
+    listener.status, listener.headers = 302, {"location": listener.url}
+    switch(both, OTHER)
+    send_events(both.services)
+    assert (len(listener.received), waiting(both)) == (1, 2)
+
+
+def test_two_workers_that_send_at_once_keep_the_order(both: World, listener: Listener) -> None:
+    """What a lapsed lease would allow: an event may come twice, with one id, but none too early."""
+    switch(both, OTHER, 5)
+    listener.may_answer.clear()
+    other = both.another_process()
+    threads = [threading.Thread(target=send_events, args=(s,)) for s in (both.services, other)]
+    for thread in threads:
+        thread.start()
+    listener.may_answer.set()
+    for thread in threads:
+        thread.join()
+    first_times = list(dict.fromkeys(listener.ids()))
+    kinds = {one["id"]: one["type"] for one in listener.messages()}
+    assert [kinds[id_] for id_ in first_times] == PAIR * 5
+    assert waiting(both) == 0
+
+
+def causes(services: Services) -> list[tuple[str, str]]:
+    with services.database.read() as session:
+        found = wrong_now(Facts(session, services.settings, now()))
+        return [(one.cause, one.text) for one in found if one.cause == "events.refused"]
+
+
+def test_operators_are_told_once_it_is_refused_again(both: World, listener: Listener) -> None:
+    listener.status = 401
+    switch(both, OTHER)
+    send_events(both.services)
+    assert causes(both.services) == []
+    be_due(both)
+    send_events(both.services)
+    assert causes(both.services) == [
+        (
+            "events.refused",
+            "2 events wait because EVENTS_URL answered 401. Check the address, EVENTS_SECRET and"
+            " the service there. They are sent again automatically, at most five minutes"
+            " apart, and kept for 30 days.",
+        )
+    ]
+    listener.status = 204
+    be_due(both)
+    send_events(both.services)
+    assert causes(both.services) == []
+
+
+def test_after_thirty_days_an_event_is_gone(both: World) -> None:
+    switch(both, OTHER)
+    send_events(both.services)
+    with both.services.database.write() as session:
+        rows = session.scalars(select(FeedEvent)).all()
+        rows[0].at = rows[0].at.replace(year=2020)
+        left = [row.id for row in rows[1:]]
+    prune(both.services)
+    with both.services.database.read() as session:
+        assert session.scalars(select(FeedEvent.id).order_by(FeedEvent.id)).all() == left
+
+
+def test_of_a_forgotten_company_no_event_is_left(both: World) -> None:
+    switch(both, OTHER)
+    switch(both, both.connection_id)
+    with both.services.database.write() as session:
+        forgetting.forget_company(session, OTHER)
+    with both.services.database.read() as session:
+        left = set(session.scalars(select(FeedEvent.connection_id)))
+    assert left == {both.connection_id}
+
+
+class TestStory:
+    """What is told of invoices that go into Infactor's own database."""
+
+    @pytest.fixture
+    def delivering(
+        self,
+        simulator: RunningSimulator,
+        infactors: Database[dict[str, Any]],
+        migrated_url: str,
+        listener: Listener,
+    ) -> Iterator[Delivering]:
+        settings = {"EVENTS_URL": listener.url, "EVENTS_SECRET": SECRET}
+        settings |= infactor_settings(infactors)
+        with connected(simulator, migrated_url, **settings) as made:
+            yield Delivering(made, infactors)
+
+    @pytest.fixture
+    def news(
+        self, delivering: Delivering, listener: Listener
+    ) -> Callable[[], list[tuple[str, dict[str, Any]]]]:
+        """Return what has come since the last call: (type, data)."""
+
+        def ask() -> list[tuple[str, dict[str, Any]]]:
+            send_events(delivering.world.services)
+            found = [(one["type"], one["data"]) for one in listener.messages()]
+            listener.received.clear()
+            return found
+
+        ask()
+        return ask
+
+    def test_an_invoice_is_delivered_withdrawn_restored_and_decided_about(
+        self, delivering: Delivering, news: Callable[[], list[tuple[str, dict[str, Any]]]]
+    ) -> None:
+        delivering.arrive(an_invoice())
+        assert [type_ for type_, _ in news()] == ["invoice.recorded", "invoice.delivered"]
+        delivering.arrive(an_invoice(Balance=0, SyncToken="1"))
+        withdrawn = news()
+        assert [type_ for type_, _ in withdrawn] == [
+            *("invoice.recorded", "invoice.held", "invoice.withdrawn"),
+        ]
+        assert withdrawn[1][1]["holds"] == ["paid"]
+        assert withdrawn[2][1]["outcome"] == "withdrawn"
+        delivering.arrive(an_invoice(SyncToken="2"))
+        restored = news()
+        assert [type_ for type_, _ in restored] == [
+            *("invoice.recorded", "invoice.released", "invoice.delivered"),
+        ]
+        assert restored[2][1]["outcome"] == "restored"
+        delivering.decide(state="invoice_accepted")
+        delivering.poll()
+        ((type_, data),) = news()
+        assert type_ == "invoice.decided"
+        assert (data["before"], data["state"]) == ("invoice_created", "invoice_accepted")
+        delivering.arrive(an_invoice(TotalAmt=90, Balance=90, SyncToken="3"))
+        recorded, opened = news()
+        assert recorded[1]["total"] == "90.00"
+        assert "invoiceAmount" in recorded[1]["changed"]
+        assert opened[0] == "finding.opened"
+        assert (opened[1]["kind"], opened[1]["severity"]) == ("changed", "critical")
+        assert "90" not in repr(opened[1]["fields"])
+        delivering.arrive(an_invoice(SyncToken="4"))
+        assert [type_ for type_, _ in news()] == ["invoice.recorded", "finding.closed"]
+
+    def test_a_decision_that_a_delivery_meets_is_told_too(
+        self, delivering: Delivering, news: Callable[[], list[tuple[str, dict[str, Any]]]]
+    ) -> None:
+        delivering.arrive(an_invoice())
+        delivering.decide(state="invoice_accepted")
+        delivering.arrive(an_invoice(PrivateNote="new", TxnDate="2026-11-02", SyncToken="1"))
+        assert "invoice.decided" in [type_ for type_, _ in news()]
