@@ -13,9 +13,10 @@ from service.database.tables import FeedEvent
 from service.kit.clock import now
 from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
+from service.operations import forget
 from service.services import Services
 from service.simulator.app import RunningSimulator
-from service.store import connection_lifecycle, connections, forgetting
+from service.store import connection_lifecycle, connections
 from tests.builders import a_connection
 from tests.monitoring.listener import SECRET, Listener, listening
 from tests.workers.conftest import connected
@@ -231,14 +232,18 @@ def test_after_thirty_days_an_event_is_gone(both: World) -> None:
         assert session.scalars(select(FeedEvent.id).order_by(FeedEvent.id)).all() == left
 
 
-def test_of_a_forgotten_company_no_event_is_left(both: World) -> None:
-    switch(both, OTHER)
-    switch(both, both.connection_id)
-    with both.services.database.write() as session:
-        forgetting.forget_company(session, OTHER)
-    with both.services.database.read() as session:
-        left = set(session.scalars(select(FeedEvent.connection_id)))
-    assert left == {both.connection_id}
+def test_of_a_forgotten_company_only_its_end_and_release_are_told(
+    world: World, listener: Listener
+) -> None:
+    world.arrive(an_invoice())
+    supplier_id = world.connection().supplier_id
+    forget.forget_company(world.services, world.connection_id, "test")
+    assert forget.forget_supplier(world.services, supplier_id, "test").stays is None
+    send_events(world.services)
+    assert [type_ for _, type_ in received(listener)] == [
+        "connection.ended",
+        "connection.released",
+    ]
 
 
 class TestStory:
