@@ -169,6 +169,23 @@ def test_a_listener_that_is_away_is_not_asked_for_each_company(
     assert len(listener.received) == 3
 
 
+@pytest.mark.parametrize("status", [200, 422])
+def test_events_share_a_connection(both: World, listener: Listener, status: int) -> None:
+    listener.status, listener.body = status, b"{}" * 1000
+    switch(both, OTHER)
+    switch(both, both.connection_id)
+    send_events(both.services)
+    assert len(listener.received) == (4 if status == 200 else 2)
+    assert listener.connections == 1
+
+
+def test_an_endless_answer_with_a_good_status_is_accepted(both: World, listener: Listener) -> None:
+    listener.status, listener.body = 200, bytes(2**17)
+    switch(both, OTHER)
+    send_events(both.services)
+    assert (len(listener.received), waiting(both)) == (2, 0)
+
+
 def test_a_redirect_is_not_followed_and_counts_as_refused(both: World, listener: Listener) -> None:
     listener.status, listener.headers = 302, {"location": listener.url}
     switch(both, OTHER)
