@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
-from service.database.tables import FeedEvent
+from service.database.tables import Document, FeedEvent, Invoice
 from service.kit.clock import now
 from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
@@ -332,5 +332,66 @@ class TestStory:
     ) -> None:
         delivering.arrive(an_invoice())
         delivering.decide(state="invoice_accepted")
-        delivering.arrive(an_invoice(PrivateNote="new", TxnDate="2026-11-02", SyncToken="1"))
-        assert "invoice.decided" in [type_ for type_, _ in news()]
+        delivering.arrive(an_invoice(TxnDate="2026-11-02", SyncToken="1"))
+        assert decisions(news()) == [("invoice_created", "invoice_accepted")]
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"TxnDate": "2026-11-02"}, {"Balance": 0}, {"PrivateNote": "new"}],
+        ids=["refreshed", "withdrawn", "unchanged"],
+    )
+    def test_an_approval_that_is_taken_back_is_told_by_whatever_delivery_meets_it(
+        self,
+        delivering: Delivering,
+        news: Callable[[], list[tuple[str, dict[str, Any]]]],
+        change: dict[str, Any],
+    ) -> None:
+        delivering.arrive(an_invoice())
+        delivering.decide(state="invoice_accepted")
+        delivering.poll()
+        news()
+        delivering.decide(state="invoice_created")
+        delivering.arrive(an_invoice(SyncToken="1", **change))
+        assert decisions(news()) == [("invoice_accepted", "invoice_created")]
+
+    @pytest.mark.parametrize(
+        ("seen", "state", "told"),
+        [
+            (True, "invoice_accepted", [("invoice_created", "invoice_accepted")]),
+            (False, "invoice_accepted", [("", "invoice_accepted")]),
+            (False, "invoice_created", []),
+        ],
+    )
+    def test_a_decision_is_told_though_the_answer_to_our_write_was_lost(
+        self,
+        delivering: Delivering,
+        news: Callable[[], list[tuple[str, dict[str, Any]]]],
+        seen: bool,
+        state: str,
+        told: list[tuple[str, str]],
+    ) -> None:
+        delivering.arrive(an_invoice())
+        news()
+        delivering.decide(state=state)
+        delivering.change(Invoice, delivered_revision=0)
+        if not seen:
+            with delivering.world.services.database.write() as session:
+                session.execute(delete(Document))
+        delivering.deliver()
+        assert decisions(news()) == told
+
+    def test_our_own_withdrawal_is_no_decision_though_its_answer_was_lost(
+        self, delivering: Delivering, news: Callable[[], list[tuple[str, dict[str, Any]]]]
+    ) -> None:
+        delivering.arrive(an_invoice())
+        delivering.arrive(an_invoice(Balance=0, SyncToken="1"))
+        delivering.change(Invoice, delivered_revision=1)
+        delivering.change(Document, state="invoice_created", withdrawn=False)
+        news()
+        delivering.deliver()
+        assert decisions(news()) == []
+
+
+def decisions(told: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, str]]:
+    """Return (before, state) of each decision that was told."""
+    return [(data["before"], data["state"]) for kind, data in told if kind == "invoice.decided"]
