@@ -65,6 +65,7 @@ def tell(session: Session, happenings: Iterable[Happening], at: datetime) -> Non
     found = list(happenings)
     if not found:
         return
+    environments = _environments(session, {one.connection_id for one in found})
     known_as = _known_as(session, {one.invoice_id for one in found if one.invoice_id})
     insert_all(
         session,
@@ -73,6 +74,7 @@ def tell(session: Session, happenings: Iterable[Happening], at: datetime) -> Non
             {
                 "event_id": uuid4().hex,
                 "connection_id": one.connection_id,
+                "environment": environments[one.connection_id],
                 "type": one.type,
                 "subject": one.subject or known_as.get(one.invoice_id, one.invoice_id),
                 "at": at,
@@ -83,6 +85,13 @@ def tell(session: Session, happenings: Iterable[Happening], at: datetime) -> Non
             for one in found
         ],
     )
+
+
+def _environments(session: Session, connection_ids: set[str]) -> dict[str, str]:
+    query = select(Connection.id, Connection.environment).where(
+        among(Connection.id, sorted(connection_ids))
+    )
+    return {id_: environment for id_, environment in session.execute(query)}
 
 
 def _data(one: Happening, known_as: dict[str, str]) -> dict[str, Any]:
@@ -142,8 +151,7 @@ def after(session: Session, environment: str, position: int, limit: int) -> Sequ
     """Return the next events after this position, in order."""
     return session.scalars(
         select(FeedEvent)
-        .join(Connection, Connection.id == FeedEvent.connection_id)
-        .where(FeedEvent.position > position, Connection.environment == environment)
+        .where(FeedEvent.environment == environment, FeedEvent.position > position)
         .order_by(FeedEvent.position)
         .limit(limit)
     ).all()
@@ -205,11 +213,7 @@ class RefusedEvents:
 
 def refused(session: Session, environment: str, attempts: int) -> RefusedEvents | None:
     """Return what waits, if the listener has refused an event so often."""
-    of_ours = (
-        select(FeedEvent)
-        .join(Connection, Connection.id == FeedEvent.connection_id)
-        .where(Connection.environment == environment, _WAITING)
-    )
+    of_ours = select(FeedEvent).where(FeedEvent.environment == environment, _WAITING)
     first = session.scalars(
         of_ours.where(FeedEvent.attempts >= attempts).order_by(FeedEvent.position).limit(1)
     ).first()

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from service.database.engine import KEEPS_EVENTS, Database
@@ -120,6 +121,22 @@ class TestOrder:
         for one in writing:
             one.result()
         assert sorted(seen, key=int) == [str(number) for number in range(30)]
+
+
+def test_an_index_leads_to_a_page_and_to_a_company_s_events(database: Database) -> None:
+    explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+    with database.read() as session:
+        if not database.is_sqlite:  # which would read so small a table as a whole
+            session.execute(text("SET LOCAL enable_seqscan = off"))
+        page, forgotten = (
+            str(session.execute(text(f"{explain} {statement}")).all())
+            for statement in (
+                "SELECT * FROM events WHERE environment = 'e' AND position > 5 ORDER BY position",
+                "DELETE FROM events WHERE connection_id = 'one' AND subject <> 'one'",
+            )
+        )
+    assert "ix_events_environment" in page
+    assert "ix_events_connection_id" in forgotten
 
 
 def test_nothing_is_written_where_nobody_reads_and_the_story_is_not_even_made(
