@@ -23,7 +23,7 @@ from service.database.types import among, has_come
 from service.database.upsert import insert, insert_all
 from service.domain import EventType
 
-_PLACED_AT_ONCE = 500
+PLACED_AT_ONCE = 500
 _LONGEST_ERROR = 200
 # As the index has it: SQLAlchemy would write `= 1` behind a column, and SQLite would not use it.
 _WAITING = text(WAITING)
@@ -127,7 +127,7 @@ def place(session: Session) -> int:
         select(FeedEvent.id)
         .where(FeedEvent.position.is_(None))
         .order_by(FeedEvent.id)
-        .limit(_PLACED_AT_ONCE)
+        .limit(PLACED_AT_ONCE)
     ).all()
     if ids:
         session.connection().execute(
@@ -158,7 +158,11 @@ def after(session: Session, environment: str, position: int, limit: int) -> Sequ
 
 
 def due_connections(session: Session, environment: str, now: datetime, limit: int) -> Sequence[str]:
-    """Return connections whose next event is to be sent now, the longest waiting first."""
+    """Return connections whose next event is to be sent now, in the order of their turns.
+
+    Whose next event has waited longest since it happened, or since the company's last turn, is
+    first; those with a refused event come after all others.
+    """
     own = aliased(FeedEvent)
     first = (
         select(func.min(own.position))
@@ -170,7 +174,11 @@ def due_connections(session: Session, environment: str, now: datetime, limit: in
         select(Connection.id)
         .join(FeedEvent, FeedEvent.position == first)
         .where(Connection.environment == environment, has_come(FeedEvent.due_at, now))
-        .order_by(FeedEvent.position)
+        .order_by(
+            FeedEvent.attempts > 0,
+            func.coalesce(FeedEvent.due_at, FeedEvent.at),
+            FeedEvent.position,
+        )
         .limit(limit)
     ).all()
 
@@ -190,6 +198,15 @@ def note_sent(session: Session, row_id: int) -> None:
         update(FeedEvent)
         .where(FeedEvent.id == row_id)
         .values(waiting=False, attempts=0, due_at=None, error=None)
+    )
+
+
+def end_turn(session: Session, row_id: int, now: datetime) -> None:
+    """Let the company whose next event this is come after those that wait since before now."""
+    session.execute(
+        update(FeedEvent)
+        .where(FeedEvent.id == row_id, _WAITING, has_come(FeedEvent.due_at, now))
+        .values(due_at=now)
     )
 
 

@@ -17,6 +17,7 @@ from tests import databases
 from tests.builders import a_connection
 
 AT = datetime(2026, 11, 30, 10, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
 ENVIRONMENT = "simulator"
 
 
@@ -121,6 +122,24 @@ class TestOrder:
         for one in writing:
             one.result()
         assert sorted(seen, key=int) == [str(number) for number in range(30)]
+
+
+@pytest.mark.both_databases("they order by a condition in their own ways")
+def test_a_company_that_had_its_turn_is_behind_those_that_wait(database: Database) -> None:
+    with database.write() as session:
+        tell(session, "first")
+        tell(session, "second")
+        tell(session, "other", "two")
+    place(database)
+    with database.write() as session:
+        assert events.due_connections(session, ENVIRONMENT, AT, 9) == ["one", "two"]
+        events.end_turn(session, events.waiting(session, "one", 1)[0].id, AT + SECOND)
+    with database.write() as session:
+        assert events.due_connections(session, ENVIRONMENT, AT + SECOND, 9) == ["two", "one"]
+        refused = events.waiting(session, "two", 1)[0].id
+        events.postpone(session, refused, AT + SECOND, "answered 400")
+    with database.read() as session:
+        assert events.due_connections(session, ENVIRONMENT, AT + SECOND, 9) == ["one", "two"]
 
 
 def test_an_index_leads_to_a_page_and_to_a_company_s_events(database: Database) -> None:

@@ -1,15 +1,18 @@
 """Events on their way to EVENTS_URL: in order for each company, nothing lost, the same id again."""
 
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from pymongo.database import Database
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, event, select, update
+from sqlalchemy.orm import Session
 
 from service.database.tables import Document, FeedEvent, Invoice
+from service.domain import EventType
 from service.kit.clock import now
 from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
@@ -22,7 +25,7 @@ from tests.monitoring.listener import SECRET, Listener, listening
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings
 from tests.workers.world import World, an_invoice
-from workers.event_feed import send_events
+from workers.event_feed import place_all, send_events
 from workers.upkeep import prune
 
 OTHER = "other"
@@ -184,6 +187,52 @@ def test_an_endless_answer_with_a_good_status_is_accepted(both: World, listener:
     switch(both, OTHER)
     send_events(both.services)
     assert (len(listener.received), waiting(both)) == (2, 0)
+
+
+def test_a_company_with_many_events_lets_another_have_its_turn(
+    both: World, listener: Listener
+) -> None:
+    switch(both, OTHER, 6)
+    switch(both, both.connection_id, 1)
+    send_events(both.services)
+    turns = [c for c, _ in received(listener)]
+    assert turns == [OTHER] * 10 + [both.connection_id] * 2 + [OTHER] * 2
+
+
+def test_companies_whose_events_are_always_refused_hold_up_nobody(
+    both: World, listener: Listener
+) -> None:
+    with both.services.database.write() as session:
+        supplier_id = connections.ensure_supplier(session, "o@example.com", "", "", now())
+        session.add_all(a_connection(f"c{n}", supplier_id, now()) for n in range(3))
+    for number in range(3):
+        switch(both, f"c{number}")
+    switch(both, OTHER)
+    listener.refuses = lambda body: json.loads(body)["partitionkey"] != OTHER
+    send_events(both.services)
+    assert OTHER not in dict(received(listener))  # three refusals in a row
+    be_due(both)
+    send_events(both.services)
+    assert [type_ for c, type_ in received(listener) if c == OTHER] == PAIR
+
+
+def test_a_round_places_what_there_was_and_not_what_is_written_meanwhile(both: World) -> None:
+    switch(both, OTHER)
+    rounds = 0
+
+    def write_another(session: Session) -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds % 2 and rounds < 20:  # not about its own commit, and not for ever
+            with both.services.database.write() as another:
+                connection_lifecycle.tell(another, EventType.PAUSED, OTHER, now())
+
+    event.listen(Session, "after_commit", write_another)
+    try:
+        place_all(both.services, math.inf)
+    finally:
+        event.remove(Session, "after_commit", write_another)
+    assert rounds == 2  # one commit of ours, and the one of its listener
 
 
 def test_a_redirect_is_not_followed_and_counts_as_refused(both: World, listener: Listener) -> None:
