@@ -91,17 +91,25 @@ class _Round:
                 events.end_turn(session, waiting[sent].id, now())
 
     def _is_accepted(self, event: FeedEvent) -> bool:
-        body = msgspec.json.encode(events.as_cloud_event(event, self._services.settings.public_url))
         try:
-            self._listener.send(event.event_id, body, MEDIA_TYPE)
+            message = events.as_cloud_event(event, self._services.settings.public_url)
+            self._listener.send(event.event_id, msgspec.json.encode(message), MEDIA_TYPE)
         except NotSent as e:
             self._refusals += 1
-            pause = backoff(event.attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
-            with self._services.database.write() as session:
-                events.postpone(session, event.id, now() + pause, str(e))
-            log.warning("event.not_sent", event_id=event.event_id, type=event.type, why=str(e))
+            self._postpone(event, str(e))
+            return False
+        except Exception as e:  # of this event alone: the other companies' must not wait for it
+            self._postpone(
+                event, f"was not asked, because of an error of ours ({type(e).__name__})"
+            )
             return False
         self._refusals = 0
         with self._services.database.write() as session:
             events.note_sent(session, event.id)
         return True
+
+    def _postpone(self, event: FeedEvent, why: str) -> None:
+        pause = backoff(event.attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
+        with self._services.database.write() as session:
+            events.postpone(session, event.id, now() + pause, why)
+        log.warning("event.not_sent", event_id=event.event_id, type=event.type, why=why)

@@ -35,7 +35,14 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
     specversion: Literal["1.0"] = "1.0"
     id: Annotated[str, Meta(description="The same however often it is sent.")]
     source: Annotated[str, Meta(description="The service that tells it.")]
-    type: Annotated[EventType, Meta(description="What has happened.")]
+    # Text: what an older or newer version wrote is passed on.
+    type: Annotated[
+        str,
+        Meta(
+            description="What has happened. Others may be added: ignore what you do not know.",
+            examples=[kind.value for kind in EventType],
+        ),
+    ]
     subject: Annotated[str, Meta(description="The id of the invoice, connection or finding.")]
     time: Annotated[datetime, Meta(tz=True)]
     datacontenttype: Literal["application/json"] = "application/json"
@@ -244,7 +251,7 @@ def as_cloud_event(event: FeedEvent, source: str) -> CloudEvent:
     return CloudEvent(
         id=event.event_id,
         source=source,
-        type=EventType(event.type),
+        type=event.type,
         subject=event.subject,
         time=event.at,
         partitionkey=event.connection_id,

@@ -235,6 +235,28 @@ def test_a_round_places_what_there_was_and_not_what_is_written_meanwhile(both: W
     assert rounds == 2  # one commit of ours, and the one of its listener
 
 
+def test_an_event_that_cannot_be_sent_stops_its_own_company_alone(
+    both: World, listener: Listener
+) -> None:
+    switch(both, OTHER)
+    switch(both, both.connection_id)
+    with both.services.database.write() as session:
+        its = update(FeedEvent).where(FeedEvent.connection_id == OTHER)
+        session.execute(its.values(event_id="no header: €"))
+    send_events(both.services)
+    assert received(listener) == [(both.connection_id, type_) for type_ in PAIR]
+
+
+def test_an_event_of_a_type_that_this_version_does_not_know_is_sent(
+    both: World, listener: Listener
+) -> None:
+    switch(both, OTHER)
+    with both.services.database.write() as session:
+        session.execute(update(FeedEvent).values(type="invoice.renamed"))
+    send_events(both.services)
+    assert received(listener) == [(OTHER, "invoice.renamed")] * 2
+
+
 def test_a_redirect_is_not_followed_and_counts_as_refused(both: World, listener: Listener) -> None:
     listener.status, listener.headers = 302, {"location": listener.url}
     switch(both, OTHER)
