@@ -227,24 +227,29 @@ def postpone(session: Session, row_id: int, due_at: datetime, error: str) -> Non
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedEvents:
-    """How many events wait, since when the oldest, and why the next one was refused last."""
+class HeldUpEvents:
+    """How many events wait, since when one that is held up does, and why it was refused last.
+
+    `error` is None if it was not refused: then the sending is too slow.
+    """
 
     count: int
     since: datetime
-    error: str
+    error: str | None
 
 
-def refused(session: Session, environment: str, attempts: int) -> RefusedEvents | None:
-    """Return what waits, if the listener has refused an event so often."""
+def held_up(
+    session: Session, environment: str, attempts: int, before: datetime
+) -> HeldUpEvents | None:
+    """Return what waits, if an event was refused so often, or waits since before then."""
     of_ours = select(FeedEvent).where(FeedEvent.environment == environment, _WAITING)
-    first = session.scalars(
-        of_ours.where(FeedEvent.attempts >= attempts).order_by(FeedEvent.position).limit(1)
-    ).first()
+    refused = of_ours.where(FeedEvent.attempts >= attempts).order_by(FeedEvent.position)
+    late = of_ours.where(FeedEvent.at < before).order_by(FeedEvent.at)
+    first = session.scalars(refused.limit(1)).first() or session.scalars(late.limit(1)).first()
     if first is None:
         return None
     count = session.execute(select(func.count()).select_from(of_ours.subquery())).scalar_one()
-    return RefusedEvents(count, first.at, first.error or "")
+    return HeldUpEvents(count, first.at, first.error)
 
 
 def as_cloud_event(event: FeedEvent, source: str) -> CloudEvent:

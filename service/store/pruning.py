@@ -80,8 +80,17 @@ def ended_alerts(session: Session, before: datetime, limit: int) -> int:
 
 
 def old_events(session: Session, before: datetime, limit: int) -> int:
-    """Delete events from before then, sent or not."""
-    return _delete(session, FeedEvent, FeedEvent.id, FeedEvent.at < before, limit)
+    """Delete events from before then that are to be sent to nobody any more."""
+    return _events(session, and_(FeedEvent.at < before, ~FeedEvent.waiting), limit)
+
+
+def unsent_events(session: Session, before: datetime, limit: int) -> int:
+    """Delete events from before then that EVENTS_URL has not accepted ever since."""
+    return _events(session, FeedEvent.at < before, limit)
+
+
+def _events(session: Session, old: ColumnElement[bool], limit: int) -> int:
+    return _delete(session, FeedEvent, FeedEvent.id, old, limit)
 
 
 def closed_findings(

@@ -4,6 +4,7 @@ import json
 import math
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -299,7 +300,7 @@ def test_operators_are_told_once_it_is_refused_again(both: World, listener: List
             "events.refused",
             "2 events wait because EVENTS_URL answered 401. Check the address, EVENTS_SECRET and"
             " the service there. They are sent again automatically, at most five minutes"
-            " apart, and kept for 30 days.",
+            " apart, and kept for 90 days.",
         )
     ]
     listener.status = 204
@@ -308,16 +309,37 @@ def test_operators_are_told_once_it_is_refused_again(both: World, listener: List
     assert causes(both.services) == []
 
 
-def test_after_thirty_days_an_event_is_gone(both: World) -> None:
+def test_operators_are_told_of_events_that_wait_too_long_though_none_is_refused(
+    both: World,
+) -> None:
     switch(both, OTHER)
-    send_events(both.services)
     with both.services.database.write() as session:
-        rows = session.scalars(select(FeedEvent)).all()
-        rows[0].at = rows[0].at.replace(year=2020)
-        left = [row.id for row in rows[1:]]
+        last = session.scalars(select(FeedEvent).order_by(FeedEvent.id.desc())).first()
+        assert last is not None
+        last.at = now() - timedelta(minutes=14)
+    assert causes(both.services) == []
+    with both.services.database.write() as session:
+        session.get_one(FeedEvent, last.id).at = now() - timedelta(minutes=20)
+    ((_, text),) = causes(both.services)
+    assert text.startswith("2 events wait for EVENTS_URL, the oldest for 20 min, though none is")
+
+
+def test_events_are_kept_for_thirty_days_and_unsent_ones_for_ninety(both: World) -> None:
+    def age(sent: bool, days: int) -> int:
+        with both.services.database.write() as session:
+            connection_lifecycle.tell(session, EventType.PAUSED, OTHER, now())
+        with both.services.database.write() as session:
+            row = session.scalars(select(FeedEvent).order_by(FeedEvent.id.desc()).limit(1)).one()
+            row.at, row.waiting = now() - timedelta(days=days), not sent
+            return row.id
+
+    with both.services.database.write() as session:
+        session.execute(delete(FeedEvent))
+    _, fresh, unsent, _ = age(True, 31), age(True, 29), age(False, 89), age(False, 91)
     prune(both.services)
     with both.services.database.read() as session:
-        assert session.scalars(select(FeedEvent.id).order_by(FeedEvent.id)).all() == left
+        left = session.scalars(select(FeedEvent.id).order_by(FeedEvent.id)).all()
+    assert left == [fresh, unsent]
 
 
 def test_of_a_forgotten_company_only_its_end_and_release_are_told(
