@@ -124,7 +124,7 @@ def place(session: Session) -> int:
     The row of the last position is locked until the commit. So positions are committed in order,
     and whoever sees one sees all before it.
     """
-    first = insert(session, EventPosition).values(id=1, last=0)
+    first = insert(session, EventPosition).values(id=1, last=0, pruned=0)
     last = session.execute(
         first.on_conflict_do_update(
             index_elements=[EventPosition.id], set_={"last": EventPosition.last}
@@ -162,6 +162,38 @@ def after(session: Session, environment: str, position: int, limit: int) -> Sequ
         .order_by(FeedEvent.position)
         .limit(limit)
     ).all()
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPlace:
+    """A place in the feed: behind this position, whose event is this one; empty if that is gone."""
+
+    position: int
+    event_id: str
+
+
+def end(session: Session) -> FeedPlace:
+    """Return the place behind all events that have a position."""
+    last = session.execute(select(EventPosition.last)).scalar_one_or_none() or 0
+    return FeedPlace(last, _event_at(session, last) or "")
+
+
+def leads_on(session: Session, place: FeedPlace) -> bool:
+    """Return whether all that was placed behind this place is still there.
+
+    Else it was pruned, or the place is of a history that a restored backup does not have.
+    """
+    there = _event_at(session, place.position)
+    if there is not None and place.event_id and there != place.event_id:
+        return False
+    row = session.execute(select(EventPosition.pruned, EventPosition.last)).first()
+    pruned, last = row or (0, 0)
+    return pruned <= place.position <= last
+
+
+def _event_at(session: Session, position: int) -> str | None:
+    query = select(FeedEvent.event_id).where(FeedEvent.position == position)
+    return session.execute(query).scalar_one_or_none()
 
 
 def due_connections(session: Session, environment: str, now: datetime, limit: int) -> Sequence[str]:

@@ -97,7 +97,7 @@ class TestOrder:
             tell(session, "old")
         place(database)
         with database.write() as session:
-            assert pruning.old_events(session, AT + timedelta(seconds=1), 10) == 1
+            assert pruning.unsent_events(session, AT + SECOND, 10) == 1
         with database.write() as session:
             tell(session, "new")
         place(database)

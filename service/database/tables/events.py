@@ -52,9 +52,10 @@ class FeedEvent(Base):
 
 
 class EventPosition(Base):
-    """The last position that was given to an event; one row."""
+    """The last position that was given to an event, and the last one that was pruned; one row."""
 
     __tablename__ = "event_positions"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     last: Mapped[int] = mapped_column(BigInteger)
+    pruned: Mapped[int] = mapped_column(BigInteger, default=0)

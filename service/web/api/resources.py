@@ -55,6 +55,7 @@ from service.web.api.schemas import (
 T = TypeVar("T")
 _SECONDS = 2.0
 _RowNumber = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_EventId = Annotated[str, Meta(max_length=32)]
 _MOST_OF_A_FILE = 500
 
 
@@ -269,15 +270,24 @@ def _finding(row: ListedFinding) -> FindingResource:
 
 def list_events(call: Call) -> EventList:
     query: EventQueries = call.query
-    position = _after(query.after, "events", _RowNumber) or 0
+    place = _after(query.after, "events", tuple[_RowNumber, _EventId])
+    began = events.FeedPlace(*place) if place else None
     with call.services.database.read(seconds=_SECONDS) as session:
+        if began and not events.leads_on(session, began):
+            raise NotAnswered(
+                ProblemKind.CURSOR_GONE,
+                "events behind it were deleted, or the database was restored from a backup",
+            )
+        position = began.position if began else 0
         found = events.after(session, call.environment, position, query.limit + 1)
+        end = events.end(session)
     page, more = found[: query.limit], len(found) > query.limit
+    if more:
+        end = events.FeedPlace(page[-1].position or 0, page[-1].event_id)
     source = call.services.settings.public_url
-    last = page[-1].position if page else position
     return EventList(
         items=[events.as_cloud_event(one, source) for one in page],
-        next=cursor_of("events", last),
+        next=cursor_of("events", (end.position, end.event_id)),
         more=more,
     )
 

@@ -692,6 +692,7 @@ def _events() -> None:
         "event_positions",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("last", sa.BigInteger, nullable=False),
+        sa.Column("pruned", sa.BigInteger, nullable=False),
     )
 
 
