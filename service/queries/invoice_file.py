@@ -138,7 +138,8 @@ class NoticeEntry(Struct, frozen=True, kw_only=True):
 class InvoiceFile(Struct, frozen=True, kw_only=True):
     """Everything that is known of one invoice."""
 
-    id: Annotated[str, Meta(description="Infactor's invoiceId.")]
+    id: Annotated[str, Meta(description="Our own id; no other invoice has it.")]
+    infactor_id: Annotated[str, Meta(description="Infactor's invoiceId: another if adopted.")]
     quickbooks_id: str
     number: str
     connection: str
@@ -169,7 +170,8 @@ def invoice_file(found: InvoiceRecord) -> InvoiceFile:
     """Return the file of this invoice, each list with the newest first."""
     invoice, document = found.invoice, found.document
     return InvoiceFile(
-        id=invoice.document_id,
+        id=invoice.id,
+        infactor_id=invoice.document_id,
         quickbooks_id=invoice.quickbooks_id,
         number=invoice.doc_number,
         connection=found.company.id,

@@ -54,9 +54,7 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
-    """What an event says. `subject` is an invoice's own id here, unless it is about another thing;
-    it is told as Infactor knows it.
-    """
+    """What an event says; without a `subject` it is about the invoice, told with both its ids."""
 
     type: EventType
     connection_id: str
@@ -83,7 +81,7 @@ def tell(session: Session, happenings: Iterable[Happening], at: datetime) -> Non
                 "connection_id": one.connection_id,
                 "environment": environments[one.connection_id],
                 "type": one.type,
-                "subject": one.subject or known_as.get(one.invoice_id, one.invoice_id),
+                "subject": one.subject or one.invoice_id,
                 "at": at,
                 "data": _data(one, known_as),
                 "waiting": bool(session.info.get(SENDS_EVENTS)),
@@ -104,7 +102,8 @@ def _environments(session: Session, connection_ids: set[str]) -> dict[str, str]:
 def _data(one: Happening, known_as: dict[str, str]) -> dict[str, Any]:
     about = {"connection": one.connection_id}
     if one.invoice_id:
-        about["invoice"] = known_as.get(one.invoice_id, one.invoice_id)
+        about["invoice"] = one.invoice_id
+        about["infactor_id"] = known_as.get(one.invoice_id, one.invoice_id)
     return {**about, **one.data}
 
 

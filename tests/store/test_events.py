@@ -175,7 +175,7 @@ def test_what_is_rolled_back_did_not_happen(database: Database) -> None:
     assert place(database) == 0
 
 
-def test_an_adopted_invoice_is_told_by_its_name_in_infactor(database: Database) -> None:
+def test_an_adopted_invoice_is_told_with_its_name_in_infactor(database: Database) -> None:
     with database.write() as session:
         session.add(
             Invoice(
@@ -198,6 +198,11 @@ def test_an_adopted_invoice_is_told_by_its_name_in_infactor(database: Database) 
     with database.read() as session:
         (event,) = events.after(session, ENVIRONMENT, 0, 10)
         assert (event.subject, event.data) == (
-            "Quickbook #1465",
-            {"connection": "one", "invoice": "Quickbook #1465", "revision": 1},
+            "qbk-1",
+            {
+                "connection": "one",
+                "invoice": "qbk-1",
+                "infactor_id": "Quickbook #1465",
+                "revision": 1,
+            },
         )

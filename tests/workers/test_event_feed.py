@@ -105,6 +105,7 @@ def test_an_event_is_a_signed_cloudevent(world: World, listener: Listener) -> No
         "data": {
             "connection": world.connection_id,
             "invoice": invoice_id,
+            "infactor_id": invoice_id,
             "number": "101",
             "revision": 1,
             "cause": "notice",

@@ -64,6 +64,7 @@ class TestInvoices:
         assert recorded_at == changed_at
         assert found == {
             "id": api.place.invoice_id("9"),
+            "infactor_id": api.place.invoice_id("9"),
             "quickbooks_id": "9",
             "number": "109",
             "connection": both[1],
@@ -172,7 +173,22 @@ class TestInvoices:
         change(api.place, update(Invoice).where(Invoice.quickbooks_id == "2").values(**old))
         assert api.get("/invoices/5c8f2b1e9d3a4f0012ab34c1").json()["quickbooks_id"] == "2"
         assert api.get("/invoices/Quickbook%20%231465").json()["quickbooks_id"] == "2"
-        assert api.get(f"/invoices/{api.place.invoice_id('2')}").json()["id"] == "Quickbook #1465"
+        found = api.get(f"/invoices/{api.place.invoice_id('2')}").json()
+        assert (found["id"], found["infactor_id"]) == (
+            *(api.place.invoice_id("2"), "Quickbook #1465"),
+        )
+
+    def test_a_name_that_two_adopted_invoices_have_in_infactor_is_refused(
+        self, api: Api, both: tuple[str, str]
+    ) -> None:
+        for number, key in (("2", "a" * 24), ("4", "b" * 24)):
+            old = {"adopted": key, "adopted_as": "Quickbook #1465/2"}
+            change(api.place, update(Invoice).where(Invoice.quickbooks_id == number).values(**old))
+        answer = api.get("/findings", invoice="Quickbook #1465/2")
+        assert answer.status_code == 400
+        assert "send the `id` of /invoices" in answer.json()["detail"]
+        listed = {one["quickbooks_id"]: one["id"] for one in api.items("/invoices")}
+        assert api.get(f"/invoices/{listed['4']}").json()["quickbooks_id"] == "4"
 
 
 def test_an_invoice_that_nobody_knows_is_not_found(api: Api) -> None:
@@ -282,6 +298,7 @@ class TestFindings:
             "acknowledged_at": None,
             "note": None,
             "invoice": api.place.invoice_id("1"),
+            "infactor_id": api.place.invoice_id("1"),
             "number": "101",
             "connection": both[0],
             "company": "Our Books",
