@@ -18,13 +18,15 @@ from service.database.tables import (
     Revision,
     SettlementRow,
 )
-from service.infactor.rules.catalogue import word
+from service.domain import FindingKind, RuleCode
+from service.infactor.rules.catalogue import is_private, word
 from service.infactor.rules.judge import Reason, reasons_of
 from service.kit import exact_json
 from service.queries.invoice_record import InvoiceRecord
 from service.wording import plain
 
 Time = Annotated[datetime, Meta(tz=True)]
+_PRIVATE = "Never show it to a supplier: it may name another one's invoice, or what is suspect."
 Amount = Annotated[Decimal, Meta(description="A decimal number as text, such as 100.00.")]
 
 
@@ -35,6 +37,7 @@ class ReasonEntry(Struct, frozen=True, kw_only=True):
     words: Annotated[str, Meta(description="The rule in a few words.")]
     text: Annotated[str, Meta(description="Why it applies, in a sentence.")]
     figures: Annotated[dict[str, str], Meta(description="What the sentence is made of.")]
+    private: Annotated[bool, Meta(description=_PRIVATE)]
 
 
 class WarningEntry(Struct, frozen=True, kw_only=True):
@@ -68,6 +71,7 @@ class FindingFacts(Struct, frozen=True, kw_only=True):
     closed_at: Annotated[Time | None, Meta(description="When it was over; null if open.")]
     acknowledged_at: Annotated[Time | None, Meta(description="When an operator took note.")]
     note: Annotated[str | None, Meta(description="What the operator wrote.")]
+    private: Annotated[bool, Meta(description=_PRIVATE)]
 
 
 class RevisionEntry(Struct, frozen=True, kw_only=True):
@@ -206,7 +210,13 @@ def amount(value: Decimal | None) -> Decimal | None:
 
 def reason(one: Reason) -> ReasonEntry:
     figures = {name: str(value) for name, value in one.figures.items()}
-    return ReasonEntry(code=one.code.value, words=word(one.code), text=str(one), figures=figures)
+    return ReasonEntry(
+        code=one.code.value,
+        words=word(one.code),
+        text=str(one),
+        figures=figures,
+        private=is_private(one.code),
+    )
 
 
 def reasons(kept: Sequence[Any]) -> list[ReasonEntry]:
@@ -236,6 +246,7 @@ def finding_facts(one: Finding) -> FindingFacts:
         closed_at=one.closed_at,
         acknowledged_at=one.acknowledged_at,
         note=one.note,
+        private=one.kind == FindingKind.RULE and is_private(RuleCode(one.cause)),
     )
 
 

@@ -87,6 +87,7 @@ class TestInvoices:
                     "words": "partly paid",
                     "text": "34.5 of 1234.5 is left to be paid.",
                     "figures": {"balance": "34.5", "total": "1234.5"},
+                    "private": False,
                 }
             ],
             "warnings": [],
@@ -96,6 +97,7 @@ class TestInvoices:
                     "words": "terms too long",
                     "text": "It is dated 2026-11-01 and due on 2099-12-01.",
                     "figures": {"dated": "2026-11-01", "due": "2099-12-01"},
+                    "private": False,
                 }
             ],
             "revision": 1,
@@ -189,6 +191,18 @@ class TestInvoices:
         assert "send the `id` of /invoices" in answer.json()["detail"]
         listed = {one["quickbooks_id"]: one["id"] for one in api.items("/invoices")}
         assert api.get(f"/invoices/{listed['4']}").json()["quickbooks_id"] == "4"
+
+
+def test_what_no_supplier_may_see_is_marked(api: Api, both: tuple[str, str]) -> None:
+    twin = {"code": "duplicate_elsewhere", "figures": {"number": "7", "company": "Other Books"}}
+    change(api.place, update(Invoice).where(Invoice.quickbooks_id == "1").values(holds=[twin]))
+    with api.place.services.database.write() as session:
+        id_, at = api.place.invoice_id("1"), {"found_at": now(), "changed_at": now()}
+        about = {"kind": "rule", "cause": "duplicate_elsewhere", "field": "duplicate_elsewhere"}
+        session.add(a_finding(id_, both[0], "warning", **about, **at))
+    file = api.get(f"/invoices/{api.place.invoice_id('1')}").json()
+    assert [one["private"] for one in file["holds"]] == [True]
+    assert [one["private"] for one in api.items("/findings")] == [True]
 
 
 def test_an_invoice_that_nobody_knows_is_not_found(api: Api) -> None:
@@ -297,6 +311,7 @@ class TestFindings:
             "closed_at": None,
             "acknowledged_at": None,
             "note": None,
+            "private": False,
             "invoice": api.place.invoice_id("1"),
             "infactor_id": api.place.invoice_id("1"),
             "number": "101",
