@@ -18,7 +18,7 @@ from service.database.tables import (
     SettlementRow,
     Supplier,
 )
-from service.store.invoices import folded
+from service.store.invoices import folded, supplier_of
 
 MOST_SHOWN = 50
 """So many revisions, receipts, notices and findings of an invoice are shown, the newest."""
@@ -60,8 +60,8 @@ def record(
     found = session.execute(
         select(Invoice, Document, Connection, Supplier)
         .join(Connection, Connection.id == Invoice.connection_id)
-        .join(Supplier, Supplier.id == Connection.supplier_id)
         .join(Document, Document.invoice_id == Invoice.id, isouter=True)
+        .join(Supplier, Supplier.id == supplier_of())
         .where(Invoice.id == invoice_id, Connection.environment == environment)
     ).first()
     if found is None:

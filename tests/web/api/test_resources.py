@@ -154,6 +154,16 @@ class TestInvoices:
             f" WHERE invoice_id = '{place.invoice_id('5')}'"
         )
         assert ids(api.items("/invoices", supplier="supplier@example.com")) == list("123467")
+        listed = {one["quickbooks_id"]: one["supplier"] for one in api.items("/invoices")}
+        assert (listed["5"], listed["6"]) == (THEIRS, "supplier@example.com")
+        assert sorted(ids(api.items("/invoices", supplier=THEIRS))) == ["5", "9"]
+        assert api.get(f"/invoices/{place.invoice_id('5')}").json()["supplier"] == THEIRS
+        with place.services.database.write() as session:
+            at = {"found_at": now(), "changed_at": now()}
+            session.add(a_finding(place.invoice_id("5"), both[0], "info", **at))
+        (finding,) = api.items("/findings", supplier=THEIRS)
+        assert finding["number"] == "105"
+        assert api.items("/findings", supplier="supplier@example.com") == []
 
     def test_the_file_has_history_and_originals_in_their_own_digits(
         self, api: Api, both: tuple[str, str]
@@ -194,7 +204,10 @@ class TestInvoices:
 
 
 def test_what_no_supplier_may_see_is_marked(api: Api, both: tuple[str, str]) -> None:
-    twin = {"code": "duplicate_elsewhere", "figures": {"number": "7", "company": "Other Books"}}
+    twin = {
+        "code": "duplicate_elsewhere",
+        "figures": {"number": "7", "twin": "x", "shared": "buyer"},
+    }
     change(api.place, update(Invoice).where(Invoice.quickbooks_id == "1").values(holds=[twin]))
     with api.place.services.database.write() as session:
         id_, at = api.place.invoice_id("1"), {"found_at": now(), "changed_at": now()}
