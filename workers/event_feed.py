@@ -20,7 +20,6 @@ from service.store import events
 
 log = structlog.get_logger(__name__)
 
-MEDIA_TYPE = "application/cloudevents+json; charset=utf-8"
 _LONGEST_ROUND_SECONDS = 20.0
 _COMPANIES_AT_ONCE = 50
 # One turn of a company, then the next has its own: a burst of one delays no other for long.
@@ -93,7 +92,9 @@ class _Round:
     def _is_accepted(self, event: FeedEvent) -> bool:
         try:
             message = events.as_cloud_event(event, self._services.settings.public_url)
-            self._listener.send(event.event_id, msgspec.json.encode(message), MEDIA_TYPE)
+            self._listener.send(
+                event.event_id, msgspec.json.encode(message), events.EVENTS_MEDIA_TYPE
+            )
         except NotSent as e:
             self._refusals += 1
             self._postpone(event, str(e))

@@ -23,6 +23,7 @@ from service.database.types import among, has_come
 from service.database.upsert import insert, insert_all
 from service.domain import EventType
 
+EVENTS_MEDIA_TYPE = "application/cloudevents+json; charset=utf-8"
 PLACED_AT_ONCE = 500
 _LONGEST_ERROR = 200
 # As the index has it: SQLAlchemy would write `= 1` behind a column, and SQLite would not use it.
