@@ -38,6 +38,7 @@ from service.store import (
     same_sale,
 )
 from service.store.events import Happening
+from service.store.invoice_events import Noted
 from service.store.invoices import InvoiceRow, RecordedVersion
 from service.store.judging import NamedInvoice, RecordedReasons
 from service.store.same_sale import Key
@@ -356,6 +357,7 @@ class _Batch:
         revisions = [judged_revision(row, self._rows.at, self._cause) for row in rows]
         invoices.add_revisions(session, chain.linked(session, connection_id, revisions))
         actions = self._actions(rows)
+        self._tell(rows, revisions, {row.id: row for row in before}, actions)
         self._recorded += [self._written(row, actions[row.id], remapped=True) for row in rows]
         return self._recorded
 
@@ -561,20 +563,27 @@ class _Batch:
         connection_id = self._company.connection_id
         invoices.add_revisions(self._session, chain.linked(self._session, connection_id, revisions))
         actions = self._deliver(written)
+        self._tell(written, revisions, before, actions)
+        return actions
+
+    def _tell(
+        self,
+        written: Sequence[Noted],
+        revisions: Sequence[dict[str, Any]],
+        before: Mapping[str, Noted],
+        actions: Mapping[str, Action],
+    ) -> None:
+        """Write an event of each new revision, and of its delivery if nothing else delivers it."""
         happenings = self._happenings(written, revisions, before, actions)
         events.tell(self._session, happenings, self._rows.at)
-        return actions
 
     def _happenings(
         self,
-        written: Sequence[InvoiceRow],
+        written: Sequence[Noted],
         revisions: Sequence[dict[str, Any]],
-        before: Mapping[str, InvoiceRow],
+        before: Mapping[str, Noted],
         actions: Mapping[str, Action],
     ) -> Iterator[Happening]:
-        """Yield what the new revisions say; deliveries are told here only if nothing else makes
-        them.
-        """
         for row, line in zip(written, revisions, strict=True):
             yield from invoice_events.of_revision(row, before.get(row.id), line)
             if not self._rows.settings.delivers:
