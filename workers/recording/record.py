@@ -233,8 +233,8 @@ class _Batch:
         self._withheld: Mapping[str, str] = {}
         self._were_unproven: set[str] = set()
         # The keys, now and before, of invoices that may now be duplicates of others, or these of
-        # them.
-        self._moved: dict[str, set[Key]] = {}
+        # them; those apart that were judged together.
+        self._moved: list[dict[str, set[Key]]] = []
         self._customers_changed = False
 
     @property
@@ -264,7 +264,7 @@ class _Batch:
         except ApprovalNeeded as e:
             stopped = e
         session.expire_all()  # what was undone may have been read
-        self._recorded, self._withheld, self._moved = Recorded(), recorded.withdrawn, {}
+        self._recorded, self._withheld, self._moved = Recorded(), recorded.withdrawn, []
         recorded = write()
         approvals.withhold(
             session,
@@ -327,14 +327,17 @@ class _Batch:
     def ask_for_neighbours(self) -> None:
         """Ask for the invoices to be judged again that share, or shared, a sale with those written.
 
-        They may be another company's, which has transactions of its own.
+        They may be another company's, which has transactions of its own. Those that were judged
+        together know each other, but not what was remapped after them.
         """
-        if not self._moved or not self._rows.settings.rules.asks_any(DUPLICATES):
+        if not self._rows.settings.rules.asks_any(DUPLICATES):
             return
         session, services = self._session, self._company.services
         environment = services.settings.quickbooks_environment
-        asked = same_sale.ask_for_neighbours(session, environment, self._moved)
-        for connection_id in sorted(asked):
+        ids: set[str] = set()
+        for moved in self._moved:
+            ids |= same_sale.neighbours(session, environment, moved)
+        for connection_id in sorted(same_sale.ask(session, ids)):
             after_commit(session, services.jobs.judge, connection_id)
 
     def _judge_again(self, ids: Collection[str]) -> Recorded:
@@ -555,10 +558,12 @@ class _Batch:
         )
         written = [row for row in changed if row.id in accepted]
         self._note_unproven(before.values())
+        moved = {}
         for row in written:
             was = before.get(row.id)
             if was is None or sale(was) != sale(row):
-                self._moved[row.id] = {*keys_of(row), *(keys_of(was) if was else ())}
+                moved[row.id] = {*keys_of(row), *(keys_of(was) if was else ())}
+        self._moved.append(moved)
         revisions = [revision(row, before.get(row.id), self._cause) for row in written]
         connection_id = self._company.connection_id
         invoices.add_revisions(self._session, chain.linked(self._session, connection_id, revisions))
