@@ -6,8 +6,8 @@ and why, only they say themselves.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -102,6 +102,30 @@ def settlements_of(invoice: Mapping[str, Any], read: Transactions) -> list[Settl
     return [one for one in found if one.amount > 0]
 
 
+def with_known(
+    invoice: Mapping[str, Any],
+    found: Sequence[Settlement],
+    known: Sequence[Settlement],
+    read: Transactions,
+    unread: Collection[Transaction],
+) -> list[Settlement]:
+    """Return what settled this invoice, with what is `known` since an earlier reading of those of
+    its transactions that could not be read now.
+    """
+    links = links_of(invoice)
+    links += [link for payment in links if payment in read for link in credits_in(read[payment])]
+    missing = {link.id for link in links if link in unread}
+    before = {(one.payment_id, one.source_id): one for one in known}
+    now = {(one.payment_id, one.source_id): one for one in found}
+    lost = {key: one for key, one in before.items() if one.payment_id in missing}
+    for key, one in now.items():
+        if one.source_id in missing and key in before:
+            # A payment says for how much a credit was used, though not what the credit is.
+            amount = one.amount if one.payment_id else before[key].amount
+            lost[key] = replace(before[key], amount=amount)
+    return list({**now, **lost}.values())
+
+
 def _by_payment(
     invoice_id: str, payment: Mapping[str, Any], read: Transactions
 ) -> Iterator[Settlement]:
@@ -109,10 +133,13 @@ def _by_payment(
     for link, amount in _lines(payment):
         amounts[link] = amounts.get(link, _ZERO) + amount
     applied = amounts.get(Transaction("Invoice", invoice_id), _ZERO)
+    lowers_more = _has_more_credits(amounts, payment, read)
     given = []
     for entity in CREDITS:
         for link, amount in amounts.items():
-            if link.entity == entity and not _is_charge(link, read):
+            is_unknown = entity == "JournalEntry" and link not in read
+            is_credit = lowers_more if is_unknown else not _is_charge(link, read)
+            if link.entity == entity and is_credit:
                 part = min(abs(amount), applied)
                 applied -= part
                 given.append(_credit(link, part, read, payment))
@@ -152,11 +179,26 @@ def _credit(
     )
 
 
-def _is_charge(link: Transaction, read: Transactions) -> bool:
-    """Return whether a journal entry asks the customer for more: it is paid, and settles nothing.
+def _has_more_credits(
+    amounts: Mapping[Transaction, Decimal], payment: Mapping[str, Any], read: Transactions
+) -> bool:
+    """Return whether a payment's cash, which is its total, is less than is left to pay by it.
 
-    One that could not be read counts as a credit.
+    Then the journal entries that could not be read are credits, and otherwise they ask for more.
     """
+    left = _amount(payment.get("UnappliedAmt")) - _amount(payment.get("TotalAmt"))
+    for link, amount in amounts.items():
+        if link.entity == "CreditMemo":
+            left -= abs(amount)
+        elif link.entity == "JournalEntry" and link in read:
+            left += abs(amount) if _is_charge(link, read) else -abs(amount)
+        elif link.entity == "Invoice":
+            left += amount
+    return _is_number(payment.get("TotalAmt")) and left > 0
+
+
+def _is_charge(link: Transaction, read: Transactions) -> bool:
+    """Return whether a journal entry asks for more: it is paid, and settles nothing."""
     sides = [side for _, side, customer in _postings(read.get(link, {})) if customer is not None]
     return link.entity == "JournalEntry" and bool(sides) and "Credit" not in sides
 
