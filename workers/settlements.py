@@ -169,6 +169,7 @@ def _rows(invoice: Invoice, found: Sequence[Settlement]) -> list[dict[str, Any]]
             "source_id": one.source_id,
             "kind": one.kind,
             "amount": one.amount,
+            "share": one.share,
             "paid_on": one.on.isoformat() if one.on else "",
             "payer": one.payer,
             "account": one.account,

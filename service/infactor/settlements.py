@@ -40,15 +40,18 @@ class Settlement:
     """One part of an invoice that one transaction settled.
 
     `source_id` is that transaction's Id, and `payment_id` that of the payment which applied it: the
-    same one for cash, "" where the invoice itself names a credit. `on` is when it was applied;
-    `number` and `dated` are a credit's own. `account` is the name or Id of the account that cash
-    went to or a credit was booked on, and `payer` the customer's name.
+    same one for cash, "" where the invoice itself names a credit. `share` is what falls on this
+    invoice if all that the payment settles share a credit by their amounts: one credit of several
+    invoices is counted once in the sum of these. `on` is when it was applied; `number` and `dated`
+    are a credit's own. `account` is the name or Id of the account that cash went to or a credit was
+    booked on, and `payer` the customer's name.
     """
 
     payment_id: str
     source_id: str
     kind: SettlementKind
     amount: Decimal
+    share: Decimal
     on: date | None
     payer: str = ""
     account: str = ""
@@ -98,7 +101,7 @@ def settlements_of(invoice: Mapping[str, Any], read: Transactions) -> list[Settl
         if link.entity in CREDITS and link.id not in named:
             part = min(left, _own_amount(link, read, left))
             left -= max(part, _ZERO)
-            found.append(_credit(link, part, read, None))
+            found.append(_credit(link, part, part, read, None))
     return [one for one in found if one.amount > 0]
 
 
@@ -121,8 +124,8 @@ def with_known(
     for key, one in now.items():
         if one.source_id in missing and key in before:
             # A payment says for how much a credit was used, though not what the credit is.
-            amount = one.amount if one.payment_id else before[key].amount
-            lost[key] = replace(before[key], amount=amount)
+            told = one if one.payment_id else before[key]
+            lost[key] = replace(before[key], amount=told.amount, share=told.share)
     return list({**now, **lost}.values())
 
 
@@ -132,7 +135,8 @@ def _by_payment(
     amounts: dict[Transaction, Decimal] = {}
     for link, amount in _lines(payment):
         amounts[link] = amounts.get(link, _ZERO) + amount
-    applied = amounts.get(Transaction("Invoice", invoice_id), _ZERO)
+    own = applied = amounts.get(Transaction("Invoice", invoice_id), _ZERO)
+    all_invoices = sum((abs(a) for link, a in amounts.items() if link.entity == "Invoice"), _ZERO)
     lowers_more = _has_more_credits(amounts, payment, read)
     given = []
     for entity in CREDITS:
@@ -142,12 +146,14 @@ def _by_payment(
             if link.entity == entity and is_credit:
                 part = min(abs(amount), applied)
                 applied -= part
-                given.append(_credit(link, part, read, payment))
+                share = min(part, abs(amount) * own / all_invoices) if part > 0 else part
+                given.append(_credit(link, part, share, read, payment))
     yield Settlement(
         payment_id=str(payment.get("Id")),
         source_id=str(payment.get("Id")),
         kind=SettlementKind.CASH,
         amount=applied,
+        share=applied,
         on=_day(payment),
         payer=_name(payment.get("CustomerRef")),
         account=_text(read.get(Transaction("Account", account_of(payment)), {}).get("Name"))
@@ -158,7 +164,11 @@ def _by_payment(
 
 
 def _credit(
-    link: Transaction, amount: Decimal, read: Transactions, payment: Mapping[str, Any] | None
+    link: Transaction,
+    amount: Decimal,
+    share: Decimal,
+    read: Transactions,
+    payment: Mapping[str, Any] | None,
 ) -> Settlement:
     own, applied = read.get(link, {}), payment or {}
     is_journal = link.entity == "JournalEntry"
@@ -171,6 +181,7 @@ def _credit(
         if is_journal or _is_bad_debt(own)
         else SettlementKind.CREDIT_NOTE,
         amount=amount,
+        share=share,
         on=_day(applied) or _day(own),
         payer=payer or _name(applied.get("CustomerRef")),
         account=", ".join(list(dict.fromkeys(filter(None, accounts)))[:_MOST_ACCOUNTS]),

@@ -60,6 +60,7 @@ def known(session: Session, invoice_ids: Collection[str]) -> Mapping[str, list[S
                 source_id=row.source_id,
                 kind=SettlementKind(row.kind),
                 amount=row.amount,
+                share=row.share,
                 on=date.fromisoformat(row.paid_on) if row.paid_on else None,
                 payer=row.payer,
                 account=row.account,

@@ -117,6 +117,17 @@ def test_a_payment_says_how_an_invoice_was_settled(
     assert parts(settled({PAYMENT: found})) == expected
 
 
+def test_invoices_that_one_payment_settles_share_its_credit() -> None:
+    """Each shows all that may be its own, and the shares are no more than the credit."""
+    others = [(("Invoice", str(n)), "100") for n in range(2, 10)]
+    paid = payment((INVOICE, "200"), *others, (CREDIT, "100"))
+    (cash, note) = settled({PAYMENT: paid})
+    assert parts([cash, note]) == [("cash", "100"), ("credit_note", "100")]
+    assert (cash.share, note.share) == (100, 20)
+    (cash, note) = settled({PAYMENT: payment((INVOICE, "100"), (CREDIT, "30"))})
+    assert (cash.share, note.share) == (70, 30)
+
+
 def test_each_says_who_when_on_which_account_and_by_which_paper() -> None:
     paid = payment((INVOICE, "100"), (CREDIT, "30"), (JOURNAL, "20"), PaymentRefNum="W-1")
     cash, credit, lost = settled(
