@@ -343,8 +343,9 @@ class _Batch:
     def _judge_again(self, ids: Collection[str]) -> Recorded:
         session, connection_id = self._session, self._company.connection_id
         connections.lock(session, connection_id)
-        judging.answered(session, connection_id, ids)
+        # Invoices before what is asked for, as whoever delivers or polls locks them.
         before = self._unless_withheld(judging.lock(session, ids), remapped=True)
+        judging.answered(session, connection_id, ids)
         judgements = self._judge.judgements({row.id: decoded(row.facts) for row in before})
         rows = [
             row._replace(hold=hold, holds=holds, signals=signals, revision=row.revision + 1)
