@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from service.database.tables import Document, Invoice
+from service.database.tables import Document, Invoice, SettlementRow
 from service.domain import FindingKind, SettlementKind, Severity
 from service.errors import Disconnected, SyncError
 from service.infactor.deviations import OVER
+from service.infactor.quickbooks_records import calendar_date
 from service.infactor.settlements import (
     Settlement,
     Transaction,
@@ -89,12 +90,12 @@ def _explain_some(company: CompanyContext) -> bool:
         return False
     read, unread = _linked(company, [invoice for invoice, _ in due])
     with database.write() as session:
-        before = settlements.known(session, [invoice.id for invoice, _ in due]) if unread else {}
+        known = settlements.known(session, [invoice.id for invoice, _ in due]) if unread else ()
         found = {
             invoice.id: with_known(
                 invoice.source,
                 settlements_of(invoice.source, read),
-                before.get(invoice.id, ()),
+                [_settlement(row) for row in known if row.invoice_id == invoice.id],
                 read,
                 unread,
             )
@@ -179,6 +180,21 @@ def _rows(invoice: Invoice, found: Sequence[Settlement]) -> list[dict[str, Any]]
         }
         for one in found
     ]
+
+
+def _settlement(row: SettlementRow) -> Settlement:
+    return Settlement(
+        payment_id=row.payment_id,
+        source_id=row.source_id,
+        kind=SettlementKind(row.kind),
+        amount=row.amount,
+        share=row.share,
+        on=calendar_date(row.paid_on),
+        payer=row.payer,
+        account=row.account,
+        number=row.number,
+        dated=calendar_date(row.dated),
+    )
 
 
 def _findings(found: Sequence[Settlement], document: Document | None, currency: str) -> list[Found]:

@@ -1,7 +1,7 @@
 """What settled invoices that a buyer had approved, as their payments say."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, delete, literal_column, or_, select, update
@@ -10,8 +10,6 @@ from sqlalchemy.orm import Session, defer
 from service.database.tables import Connection, Document, Invoice, SettlementRow
 from service.database.types import among
 from service.database.upsert import insert_all
-from service.domain import SettlementKind
-from service.infactor.settlements import Settlement
 from service.store import connections
 
 # As the partial index has it, so that it is used.
@@ -47,28 +45,11 @@ def due(
     return [(invoice, document) for invoice, document in found]
 
 
-def known(session: Session, invoice_ids: Collection[str]) -> Mapping[str, list[Settlement]]:
-    """Return what was read before of these invoices, by id."""
-    rows = session.scalars(
+def known(session: Session, invoice_ids: Collection[str]) -> Sequence[SettlementRow]:
+    """Return what was read before of these invoices."""
+    return session.scalars(
         select(SettlementRow).where(among(SettlementRow.invoice_id, sorted(invoice_ids)))
-    )
-    found: dict[str, list[Settlement]] = {}
-    for row in rows:
-        found.setdefault(row.invoice_id, []).append(
-            Settlement(
-                payment_id=row.payment_id,
-                source_id=row.source_id,
-                kind=SettlementKind(row.kind),
-                amount=row.amount,
-                share=row.share,
-                on=date.fromisoformat(row.paid_on) if row.paid_on else None,
-                payer=row.payer,
-                account=row.account,
-                number=row.number,
-                dated=date.fromisoformat(row.dated) if row.dated else None,
-            )
-        )
-    return found
+    ).all()
 
 
 def keep(session: Session, rows: Sequence[Mapping[str, Any]], read: Mapping[str, int]) -> None:
