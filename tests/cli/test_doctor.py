@@ -105,7 +105,7 @@ def test_where_all_is_well_it_says_so_in_one_line_for_each(place: Place) -> None
     ended = place.run("doctor")
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = [line.split(maxsplit=1) for line in ended.stdout.splitlines()]
-    assert [verdict for verdict, _ in lines] == ["ok"] * 17
+    assert [verdict for verdict, _ in lines] == ["ok"] * 18
     assert "What to do" not in ended.stdout
     found = look(place, 0)
     assert list(found) == [
