@@ -160,10 +160,12 @@ def test_a_company_that_is_asked_for_again_during_its_slow_turn_stays_slow(
     lanes, work = some_lanes(), Work(gate)
     slow_once(lanes, "a")
     work.slow(lanes, "a")
-    work.quick(lanes, "a")
     wait_until(lambda: work.begun == ["a"], what="the first")
+    work.quick(lanes, "a")
+    work.quick(lanes, "b")
+    assert work.begun == ["a", "b"]
     gate.set()
-    wait_until(lambda: work.begun == ["a", "a"], what="the second")
+    wait_until(lambda: work.begun == ["a", "b", "a"], what="the second")
 
 
 @pytest.mark.parametrize("job", [JUDGE, DELIVER, RUN, SETTLE], ids=lambda job: job.name)
