@@ -220,7 +220,8 @@ def _quieten() -> None:
 
 
 class SharingBroker(RedisBroker):
-    """Takes no more messages from Redis than its process can begin, so that others get the rest.
+    """Takes of each queue as many messages as its process has threads for, so that others get the
+    rest.
 
     Dramatiq takes two for each thread from every queue: the first worker that looked took the runs
     of all companies, and the next ones had nothing to do.
