@@ -125,7 +125,7 @@ def _explain(row: dict[str, Any], would_be: str) -> None:
     if row["left_undecided"]:
         answer(
             f"{row['company']}: {row['left_undecided']} invoices that nobody has decided about stay"
-            " in Infactor, where nobody keeps them true any more: let their buyers reject them."
+            " in Infactor, where nobody updates them any more: let their buyers reject them."
         )
 
 

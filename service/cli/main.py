@@ -259,7 +259,7 @@ app = _typer(
     completes=True,
     name="infactor-quickbooks",
     cls=_Listing,
-    help="Carries suppliers' QuickBooks invoices into Infactor and keeps them true.",
+    help="Carries suppliers' QuickBooks invoices into Infactor and keeps them up to date.",
     no_args_is_help=True,
 )
 

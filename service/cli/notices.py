@@ -127,7 +127,7 @@ def replay(
 ) -> None:
     """Retry webhook events that failed or are done; safe to repeat.
 
-    A company that is left alone for a while is called at once. Several options
+    A company whose calls pause after an error is called at once. Several options
     together choose what fits all of them. Exit status: 1 when nothing does.
     """
     if all(option is None for option in (notice, invoice, company, since)):

@@ -26,6 +26,8 @@ def as_html(chapter: Chapter, base: str) -> Markup:
     _name_conditions(tokens)
     for token in tokens:
         _point_links(token.children or (), base)
+        if token.type == "table_open":  # it scrolls on a phone: by the keyboard as well
+            token.attrSet("tabindex", "0")
     return Markup(_MARKDOWN.renderer.render(tokens[3:], _MARKDOWN.options, {}))  # noqa: S704
 
 

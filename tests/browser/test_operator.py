@@ -60,10 +60,13 @@ def test_logging_in_and_looking_around(deployment: Deployment, reader: Reader) -
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     heading(page, "Notices")  # where it was meant to go
-    for name in ("Overview", "Connections", "Notices", "Findings"):
+    for name in ("Overview", "Connections", "Notices", "Findings", "Guide"):
         page.get_by_role("navigation", name="Operations").get_by_role("link", name=name).click()
         heading(page, name)
         look(page, f"ops-{name.lower()}")
+    page.get_by_role("link", name="Operating").click()
+    heading(page, "Operating")
+    look(page, "ops-guide-operating")
     page.get_by_role("button", name="Log out").click()
     page.goto(f"{deployment.receivers[0]}/ops/")
     heading(page, "Log in to operations")

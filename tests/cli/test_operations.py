@@ -263,7 +263,7 @@ def test_forget_says_what_stays_in_infactor_unattended(place: Place) -> None:
         "Bright Bakery: 4 invoices stay as receipts: they are past Approval Awaited, and a lender"
         " may rely on them (2 In Progress, 1 Approved, 1 new).",
         "Bright Bakery: 1 invoices that nobody has decided about stay in Infactor, where nobody"
-        " keeps them true any more: let their buyers reject them.",
+        " updates them any more: let their buyers reject them.",
     ]
 
 

@@ -63,7 +63,7 @@ def test_a_server_that_falls_silent_during_the_scan_is_left(
         "failCommands": ["find"],
         "appName": "infactor-quickbooks",
         "blockConnection": True,
-        "blockTimeMS": 60_000,
+        "blockTimeMS": 5_000,  # the next order about this command waits for its end
     }
     order = {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": what}
     infactors.client.admin.command(order)

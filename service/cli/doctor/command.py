@@ -27,7 +27,8 @@ def doctor(
     """Check settings, addresses, database, queue, Infactor's MongoDB, Intuit, clocks and keys.
 
     Changes nothing. Sends ALERT_URL a test message, and takes 20 seconds at most, whatever does not
-    answer. With --webhook, it then waits for Intuit's test event, which proves the way in.
+    answer. With --webhook, it then waits for Intuit's test event, which proves that webhooks
+    arrive.
 
     Exit status: 0 when nothing fails, warnings or not; 1 when anything does; 2 when the settings
     cannot be loaded, so that nothing else can be checked.

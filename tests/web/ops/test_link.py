@@ -34,9 +34,7 @@ def test_the_supplier_of_a_lost_company_gets_a_link_that_connects_it_again(
     place: Place, lost: str, browser: TestClient
 ) -> None:
     address = f"/ops/connections/{lost}"
-    assert "Make a link With which its supplier connects it again" in said(
-        browser.get(address).text
-    )
+    assert "Make a link Create a link that the supplier can use" in said(browser.get(address).text)
     answer = browser.post(f"{address}/link")
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"

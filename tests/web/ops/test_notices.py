@@ -382,9 +382,9 @@ def test_what_quickbooks_cannot_show_says_where_it_is_and_what_to_do(
     page = browser.get("/ops/notices?status=parked").text
     assert (
         "QuickBooks cannot show the first invoice after 176 (Id 76) in the order of changes:"
-        " QuickBooks failed on a record of the query. Whoever keeps the books has to open and save"
-        " it in QuickBooks, and then this can be retried; or Intuit's support is asked, with this"
-        " intuit_tid. intuit_tid 1-abc-def"
+        " QuickBooks failed on a record of the query. Ask the supplier to open and save it in"
+        " QuickBooks, then retry this. Or contact Intuit's support with this intuit_tid."
+        " intuit_tid 1-abc-def"
     ) in said(page)
     assert f'aria-label="Choose notice {unreadable}"' in page
 
