@@ -169,11 +169,11 @@ def working(
     finally:
         ends_at = time.monotonic() + _DRAIN_MS / 1000
         clocks.stop()
-        for one in lanes.values():
-            one.close()
         # In a thread, because a Redis that hangs would hold each of its steps for so long.
         stopping = threading.Thread(target=worker.stop, args=(_DRAIN_MS,), daemon=True)
         stopping.start()
+        for one in lanes.values():
+            one.close()
         stopping.join(_DRAIN_MS / 1000)
         for one in lanes.values():
             one.drain(ends_at - time.monotonic())
