@@ -58,9 +58,10 @@ def basis_of(settings: Settings, at: datetime) -> Basis:
 def judge_company(services: Services, connection_id: str, *, seconds: float = TURN_SECONDS) -> None:
     """Judge the company's invoices, unless another process does, and record what has changed.
 
-    All of them if that is due, else those that were asked for; after the accounts of its buyers
-    are counted, which asks for more. What is not done after so many seconds is left to another
-    turn, which is asked for: a very large company gets through, and others get through meanwhile.
+    All of them if that is due, else those that were asked for; a page of these also whenever all of
+    them take another turn. Before, the accounts of its buyers are counted, which asks for more.
+    What is not done after so many seconds is left to another turn, which is asked for: a very large
+    company gets through, and others get through meanwhile.
     """
     ends_at = time.monotonic() + seconds
     with services.leases.hold(f"judge:{connection_id}") as mine:
@@ -81,6 +82,8 @@ def judge_company(services: Services, connection_id: str, *, seconds: float = TU
         if wanted is None:
             done = _judge_asked(company, ends_at)
         else:
+            if wanted.begun:
+                _judge_asked(company, time.monotonic())
             done = _judge_all(company, wanted, ends_at)
     if not done:
         services.jobs.judge(connection_id)
@@ -134,6 +137,7 @@ def _withdraw_first(company: RecordedCompany, ends_at: float) -> int:
 
 
 def _judge_asked(company: RecordedCompany, ends_at: float) -> bool:
+    """Judge those that were asked for; return whether it is done. It is one page at least."""
     seen, changed = 0, 0
     while (ids := _asked(company)) and (not seen or time.monotonic() < ends_at):
         seen += len(ids)

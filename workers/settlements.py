@@ -5,24 +5,26 @@ A lower balance alone does not say whether the buyer paid, or the supplier took 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
-from service.database.tables import Document, Invoice
+from service.database.tables import Document, Invoice, SettlementRow
 from service.domain import FindingKind, SettlementKind, Severity
 from service.errors import Disconnected, SyncError
 from service.infactor.deviations import OVER
+from service.infactor.quickbooks_records import calendar_date
 from service.infactor.settlements import (
     Settlement,
     Transaction,
-    Transactions,
     account_of,
     credits_in,
     links_of,
     settlements_of,
+    with_known,
 )
 from service.kit.clock import now
+from service.quickbooks.faults import CUT_SHORT, TIMED_OUT
 from service.quickbooks.queries import EntityName
 from service.services import Services
 from service.store import connections, settlements
@@ -86,9 +88,19 @@ def _explain_some(company: CompanyContext) -> bool:
         due = settlements.due(session, company.connection_id, _BATCH)
     if not due:
         return False
-    read = _linked(company, [invoice for invoice, _ in due])
-    found = {invoice.id: settlements_of(invoice.source, read) for invoice, _ in due}
+    read, unread = _linked(company, [invoice for invoice, _ in due])
     with database.write() as session:
+        known = settlements.known(session, [invoice.id for invoice, _ in due]) if unread else ()
+        found = {
+            invoice.id: with_known(
+                invoice.source,
+                settlements_of(invoice.source, read),
+                [_settlement(row) for row in known if row.invoice_id == invoice.id],
+                read,
+                unread,
+            )
+            for invoice, _ in due
+        }
         rows = [row for invoice, _ in due for row in _rows(invoice, found[invoice.id])]
         settlements.keep(session, rows, {invoice.id: invoice.fetch_number for invoice, _ in due})
         everyones = company.services.settings.infactor_currency
@@ -101,29 +113,41 @@ def _explain_some(company: CompanyContext) -> bool:
     return len(due) == _BATCH
 
 
-def _linked(company: CompanyContext, invoices: Sequence[Invoice]) -> Transactions:
+class _Linked(NamedTuple):
+    """Transactions as QuickBooks shows them, and those that it cannot show."""
+
+    read: dict[Transaction, Mapping[str, Any]]
+    unread: set[Transaction]
+
+
+def _linked(company: CompanyContext, invoices: Sequence[Invoice]) -> _Linked:
     """Read what QuickBooks links to these invoices: first the payments, then the credits that these
     or the invoices name, and the accounts that the cash went to.
 
-    What cannot be shown is left out: it is asked for again when its invoice changes next.
+    What cannot be shown is asked for again when its invoice changes next.
     """
     wanted = {link for invoice in invoices for link in links_of(invoice.source)}
-    payments = _read(company, "Payment", wanted)
-    wanted |= {link for payment in payments.values() for link in credits_in(payment)}
-    wanted |= {Transaction("Account", id_) for one in payments.values() if (id_ := account_of(one))}
-    found = dict(payments)
+    found = _read(company, "Payment", wanted)
+    payments = list(found.read.values())
+    wanted |= {link for payment in payments for link in credits_in(payment)}
+    wanted |= {Transaction("Account", id_) for one in payments if (id_ := account_of(one))}
     for entity in _OTHERS:
-        found |= _read(company, entity, wanted)
+        others = _read(company, entity, wanted)
+        found.read.update(others.read)
+        found.unread.update(others.unread)
     return found
 
 
-def _read(
-    company: CompanyContext, entity: EntityName, wanted: Collection[Transaction]
-) -> dict[Transaction, Mapping[str, Any]]:
-    """Read those of these transactions that are of this entity, as many as possible at once."""
+def _read(company: CompanyContext, entity: EntityName, wanted: Collection[Transaction]) -> _Linked:
+    """Read those of these transactions that are of this entity, as many as possible at once.
+
+    Raises TransientError if the answer about one may come another time.
+    """
     query = Query(company, entity)
     query.ask(sorted(link.id for link in wanted if link.entity == entity))
     for id_, error in query.failed.items():
+        if error.code in (CUT_SHORT, TIMED_OUT):
+            raise error
         log.warning(
             "settlement.not_shown",
             connection=company.connection_id,
@@ -131,7 +155,10 @@ def _read(
             quickbooks_id=id_,
             **why(error),
         )
-    return {Transaction(entity, str(read.raw["Id"])): read.raw for read in query.found}
+    return _Linked(
+        {Transaction(entity, str(read.raw["Id"])): read.raw for read in query.found},
+        {Transaction(entity, id_) for id_ in query.failed},
+    )
 
 
 def _rows(invoice: Invoice, found: Sequence[Settlement]) -> list[dict[str, Any]]:
@@ -143,6 +170,7 @@ def _rows(invoice: Invoice, found: Sequence[Settlement]) -> list[dict[str, Any]]
             "source_id": one.source_id,
             "kind": one.kind,
             "amount": one.amount,
+            "share": one.share,
             "paid_on": one.on.isoformat() if one.on else "",
             "payer": one.payer,
             "account": one.account,
@@ -152,6 +180,21 @@ def _rows(invoice: Invoice, found: Sequence[Settlement]) -> list[dict[str, Any]]
         }
         for one in found
     ]
+
+
+def _settlement(row: SettlementRow) -> Settlement:
+    return Settlement(
+        payment_id=row.payment_id,
+        source_id=row.source_id,
+        kind=SettlementKind(row.kind),
+        amount=row.amount,
+        share=row.share,
+        on=calendar_date(row.paid_on),
+        payer=row.payer,
+        account=row.account,
+        number=row.number,
+        dated=calendar_date(row.dated),
+    )
 
 
 def _findings(found: Sequence[Settlement], document: Document | None, currency: str) -> list[Found]:

@@ -112,7 +112,9 @@ def _verdict(database: Database, connection: Connection, file: TextIO | None) ->
     if file is not None:
         _write(file, {"connection": connection.id, "length": head.length, "link": head.link})
     for problem in itertools.chain(
-        _walked(database, verdict, file), _otherwise_recorded(database, connection.id)
+        _walked(database, verdict, file),
+        _beyond_end(database, connection.id),
+        _otherwise_recorded(database, connection.id),
     ):
         verdict.add(problem)
     return verdict
@@ -143,6 +145,14 @@ def _walked(database: Database, verdict: Verdict, file: TextIO | None) -> Iterat
         sequence, link = one.sequence, one.link
     if sequence != verdict.length or (sequence and link != verdict.link):
         yield f"the chain ends at revision {sequence}, and {verdict.length} were recorded"
+
+
+def _beyond_end(database: Database, connection_id: str) -> Iterator[str]:
+    """Yield a line if there are revisions past the chain's end, as it is now."""
+    with database.read() as session:
+        length, last = chain.extent(session, connection_id)
+    if last > length:
+        yield f"the chain ends at revision {length}, and there are others up to {last}"
 
 
 def _entries(database: Database, verdict: Verdict) -> Iterator[ChainEntry]:

@@ -30,7 +30,8 @@ REVISION = "qbkRevision"
 # A document that changes between reading and writing more often than this has to wait.
 _MOST_ROUNDS = 3
 _DUPLICATE_KEY = 11000
-_INDEX = re.compile(r" index: (\S{1,127}) ")
+# Some versions write the collection before the index: "infactor.invoices.$_id_".
+_INDEX = re.compile(r"\bindex: (?:\S*\$)?(\S{1,127})(?:\s|$)")
 _LONGEST_STATE = 32
 MARKS = (REMARK, MARKER)
 """The fields that say why we withdrew a document."""
@@ -282,8 +283,15 @@ class InvoiceCollection:
 
 
 def _is_there_already(error: Mapping[str, Any]) -> bool:
-    """Return whether a write failed because there is a document of this `_id`."""
-    return error.get("code") == _DUPLICATE_KEY and _index_of(error) == "_id_"
+    """Return whether a write failed because there is a document of this `_id`.
+
+    So also if the error names no index: what is read again then tells.
+    """
+    if error.get("code") != _DUPLICATE_KEY:
+        return False
+    if pattern := error.get("keyPattern"):
+        return bool(list(pattern) == ["_id"])
+    return _index_of(error) in (None, "_id_")
 
 
 def _why(error: Mapping[str, Any]) -> str:
@@ -295,7 +303,7 @@ def _why(error: Mapping[str, Any]) -> str:
 
 
 def _index_of(error: Mapping[str, Any]) -> str | None:
-    """Return the unique index that an error names, in its text alone: the rest has no name."""
+    """Return the unique index that an error names: in its text, nowhere else."""
     found = _INDEX.search(str(error.get("errmsg", "")))
     return found[1] if found else None
 

@@ -6,8 +6,8 @@ and why, only they say themselves.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -40,15 +40,18 @@ class Settlement:
     """One part of an invoice that one transaction settled.
 
     `source_id` is that transaction's Id, and `payment_id` that of the payment which applied it: the
-    same one for cash, "" where the invoice itself names a credit. `on` is when it was applied;
-    `number` and `dated` are a credit's own. `account` is the name or Id of the account that cash
-    went to or a credit was booked on, and `payer` the customer's name.
+    same one for cash, "" where the invoice itself names a credit. `share` is what falls on this
+    invoice if all that the payment settles share a credit by their amounts: one credit of several
+    invoices is counted once in the sum of these. `on` is when it was applied; `number` and `dated`
+    are a credit's own. `account` is the name or Id of the account that cash went to or a credit was
+    booked on, and `payer` the customer's name.
     """
 
     payment_id: str
     source_id: str
     kind: SettlementKind
     amount: Decimal
+    share: Decimal
     on: date | None
     payer: str = ""
     account: str = ""
@@ -98,8 +101,32 @@ def settlements_of(invoice: Mapping[str, Any], read: Transactions) -> list[Settl
         if link.entity in CREDITS and link.id not in named:
             part = min(left, _own_amount(link, read, left))
             left -= max(part, _ZERO)
-            found.append(_credit(link, part, read, None))
+            found.append(_credit(link, part, part, read, None))
     return [one for one in found if one.amount > 0]
+
+
+def with_known(
+    invoice: Mapping[str, Any],
+    found: Sequence[Settlement],
+    known: Sequence[Settlement],
+    read: Transactions,
+    unread: Collection[Transaction],
+) -> list[Settlement]:
+    """Return what settled this invoice, with what is `known` since an earlier reading of those of
+    its transactions that could not be read now.
+    """
+    links = links_of(invoice)
+    links += [link for payment in links if payment in read for link in credits_in(read[payment])]
+    missing = {link.id for link in links if link in unread}
+    before = {(one.payment_id, one.source_id): one for one in known}
+    now = {(one.payment_id, one.source_id): one for one in found}
+    lost = {key: one for key, one in before.items() if one.payment_id in missing}
+    for key, one in now.items():
+        if one.source_id in missing and key in before:
+            # A payment says for how much a credit was used, though not what the credit is.
+            told = one if one.payment_id else before[key]
+            lost[key] = replace(before[key], amount=told.amount, share=told.share)
+    return list({**now, **lost}.values())
 
 
 def _by_payment(
@@ -108,19 +135,25 @@ def _by_payment(
     amounts: dict[Transaction, Decimal] = {}
     for link, amount in _lines(payment):
         amounts[link] = amounts.get(link, _ZERO) + amount
-    applied = amounts.get(Transaction("Invoice", invoice_id), _ZERO)
+    own = applied = amounts.get(Transaction("Invoice", invoice_id), _ZERO)
+    all_invoices = sum((abs(a) for link, a in amounts.items() if link.entity == "Invoice"), _ZERO)
+    lowers_more = _has_more_credits(amounts, payment, read)
     given = []
     for entity in CREDITS:
         for link, amount in amounts.items():
-            if link.entity == entity and not _is_charge(link, read):
+            is_unknown = entity == "JournalEntry" and link not in read
+            is_credit = lowers_more if is_unknown else not _is_charge(link, read)
+            if link.entity == entity and is_credit:
                 part = min(abs(amount), applied)
                 applied -= part
-                given.append(_credit(link, part, read, payment))
+                share = min(part, abs(amount) * own / all_invoices) if part > 0 else part
+                given.append(_credit(link, part, share, read, payment))
     yield Settlement(
         payment_id=str(payment.get("Id")),
         source_id=str(payment.get("Id")),
         kind=SettlementKind.CASH,
         amount=applied,
+        share=applied,
         on=_day(payment),
         payer=_name(payment.get("CustomerRef")),
         account=_text(read.get(Transaction("Account", account_of(payment)), {}).get("Name"))
@@ -131,7 +164,11 @@ def _by_payment(
 
 
 def _credit(
-    link: Transaction, amount: Decimal, read: Transactions, payment: Mapping[str, Any] | None
+    link: Transaction,
+    amount: Decimal,
+    share: Decimal,
+    read: Transactions,
+    payment: Mapping[str, Any] | None,
 ) -> Settlement:
     own, applied = read.get(link, {}), payment or {}
     is_journal = link.entity == "JournalEntry"
@@ -144,6 +181,7 @@ def _credit(
         if is_journal or _is_bad_debt(own)
         else SettlementKind.CREDIT_NOTE,
         amount=amount,
+        share=share,
         on=_day(applied) or _day(own),
         payer=payer or _name(applied.get("CustomerRef")),
         account=", ".join(list(dict.fromkeys(filter(None, accounts)))[:_MOST_ACCOUNTS]),
@@ -152,11 +190,26 @@ def _credit(
     )
 
 
-def _is_charge(link: Transaction, read: Transactions) -> bool:
-    """Return whether a journal entry asks the customer for more: it is paid, and settles nothing.
+def _has_more_credits(
+    amounts: Mapping[Transaction, Decimal], payment: Mapping[str, Any], read: Transactions
+) -> bool:
+    """Return whether a payment's cash, which is its total, is less than is left to pay by it.
 
-    One that could not be read counts as a credit.
+    Then the journal entries that could not be read are credits, and otherwise they ask for more.
     """
+    left = _amount(payment.get("UnappliedAmt")) - _amount(payment.get("TotalAmt"))
+    for link, amount in amounts.items():
+        if link.entity == "CreditMemo":
+            left -= abs(amount)
+        elif link.entity == "JournalEntry" and link in read:
+            left += abs(amount) if _is_charge(link, read) else -abs(amount)
+        elif link.entity == "Invoice":
+            left += amount
+    return _is_number(payment.get("TotalAmt")) and left > 0
+
+
+def _is_charge(link: Transaction, read: Transactions) -> bool:
+    """Return whether a journal entry asks for more: it is paid, and settles nothing."""
     sides = [side for _, side, customer in _postings(read.get(link, {})) if customer is not None]
     return link.entity == "JournalEntry" and bool(sides) and "Credit" not in sides
 

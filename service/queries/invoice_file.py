@@ -101,14 +101,28 @@ class ReceiptEntry(Struct, frozen=True, kw_only=True):
 
 
 class PaymentEntry(Struct, frozen=True, kw_only=True):
-    """What one payment settled of the invoice."""
+    """What one transaction settled of the invoice: cash, a credit note or a write-off."""
 
-    payment_id: str
-    kind: str
+    payment_id: Annotated[
+        str,
+        Meta(
+            description="The payment that applied it; empty if the invoice names the credit itself."
+        ),
+    ]
+    source_id: Annotated[
+        str, Meta(description="The payment, credit memo or journal entry that settled it.")
+    ]
+    kind: Annotated[str, Meta(description="cash, credit_note or write_off.")]
     amount: Amount
-    paid_on: Annotated[str, Meta(description="The payment's own day; empty if it has none.")]
-    payer: str
-    account: str
+    paid_on: Annotated[str, Meta(description="The day it was applied; empty if nobody says.")]
+    payer: Annotated[str, Meta(description="The customer who paid or was credited.")]
+    account: Annotated[
+        str, Meta(description="Where the cash went, or what the credit was booked on.")
+    ]
+    number: Annotated[
+        str, Meta(description="The reference of the cash, or the credit's own number.")
+    ]
+    dated: Annotated[str, Meta(description="The credit's own day; empty for cash.")]
     read_at: Time
 
 
@@ -279,11 +293,14 @@ def _receipt(one: Receipt) -> ReceiptEntry:
 def _payment(one: SettlementRow) -> PaymentEntry:
     return PaymentEntry(
         payment_id=one.payment_id,
+        source_id=one.source_id,
         kind=one.kind,
         amount=plain(one.amount),
         paid_on=one.paid_on,
         payer=one.payer,
         account=one.account,
+        number=one.number,
+        dated=one.dated,
         read_at=one.read_at,
     )
 

@@ -108,10 +108,10 @@ def ledger(
 
 def _credits() -> Subquery:
     """Return (invoice_id, amount) of what credit notes and write-offs settled, where that was read;
-    few invoices have any.
+    few invoices have any. One credit of several invoices is divided among them.
     """
     return (
-        select(SettlementRow.invoice_id, func.sum(SettlementRow.amount).label("amount"))
+        select(SettlementRow.invoice_id, func.sum(SettlementRow.share).label("amount"))
         .where(SettlementRow.kind.in_((SettlementKind.CREDIT_NOTE, SettlementKind.WRITE_OFF)))
         .group_by(SettlementRow.invoice_id)
         .subquery()

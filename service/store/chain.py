@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, insert, literal, null, select, union_all, update
+from sqlalchemy import ColumnElement, func, insert, literal, null, select, union_all, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, ErasedRevision, Invoice, Revision
@@ -71,6 +71,23 @@ def of_company(session: Session, connection_id: str) -> Chain:
             )
         ).one()
     )
+
+
+def extent(session: Session, connection_id: str) -> tuple[int, int]:
+    """Return how long the company's chain is, and the last place that a revision has in it.
+
+    By one statement: what is recorded meanwhile changes both.
+    """
+    last = (
+        select(func.coalesce(func.max(table.sequence), 0))
+        .where(table.connection_id == connection_id)
+        .scalar_subquery()
+        for table in (Revision, ErasedRevision)
+    )
+    length, *places = session.execute(
+        select(Connection.chain_length, *last).where(Connection.id == connection_id)
+    ).one()
+    return length, max(places)
 
 
 def entries(

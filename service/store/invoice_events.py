@@ -9,12 +9,16 @@ from typing import Any
 from service.domain import Action, EventType
 from service.store.events import Happening
 from service.store.invoices import InvoiceRow
+from service.store.judging import RecordedReasons
+
+Noted = InvoiceRow | RecordedReasons
+"""An invoice as it is recorded, or as it is judged again."""
 
 _DELIVERED = frozenset({Action.CREATE, Action.REFRESH, Action.RESTORE})
 
 
 def of_revision(
-    row: InvoiceRow, before: InvoiceRow | None, revision: Mapping[str, Any]
+    row: Noted, before: Noted | None, revision: Mapping[str, Any]
 ) -> Iterator[Happening]:
     """Yield that it was recorded, and whether it is held or released by that."""
     data = {

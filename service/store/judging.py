@@ -149,12 +149,12 @@ def begin(session: Session, connection_id: str, key: str) -> str:
     until = session.scalars(done).first()
     if until is not None:
         return until
-    _answer(session, connection_id)
     session.execute(
         update(Connection)
         .where(Connection.id == connection_id)
         .values(judged_by=begun, judged_until="")
     )
+    _answer(session, connection_id)  # after the company, as whoever records locks them
     return ""
 
 

@@ -155,17 +155,17 @@ def ask(session: Session, ids: Collection[str]) -> set[str]:
     return set(companies)
 
 
-def ask_for_neighbours(
+def neighbours(
     session: Session,
     environment: str,
     keys: Mapping[str, Collection[Key]],
     *,
     these_too: bool = False,
 ) -> set[str]:
-    """Ask for the other invoices to be judged again that share a key with one of these.
+    """Return the other invoices that share a key with one of these.
 
     `keys` are those that each of these has, or had, by its id. With `these_too`, also these, where
-    they share one. Returns the connections of the companies of which invoices are asked for.
+    they share one.
     """
     every = Counter(key for those in keys.values() for key in set(those))
     others = sharing(session, environment, every, besides=keys)
@@ -173,7 +173,7 @@ def ask_for_neighbours(
     if these_too:
         shared = others.keys() | {key for key, count in every.items() if count > 1}
         ids |= {id_ for id_, those in keys.items() if not shared.isdisjoint(those)}
-    return ask(session, ids)
+    return ids
 
 
 def ask_for_decided(session: Session, connection_id: str, ids: Collection[str]) -> None:
@@ -188,4 +188,4 @@ def ask_for_decided(session: Session, connection_id: str, ids: Collection[str]) 
     if keys:
         of_company = select(Connection.environment).where(Connection.id == connection_id)
         environment = session.execute(of_company).scalar_one()
-        ask_for_neighbours(session, environment, keys, these_too=True)
+        ask(session, neighbours(session, environment, keys, these_too=True))

@@ -1,6 +1,6 @@
 """What settled invoices that a buyer had approved, as their payments say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +8,7 @@ from sqlalchemy import and_, delete, literal_column, or_, select, update
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Invoice, SettlementRow
+from service.database.types import among
 from service.database.upsert import insert_all
 from service.store import connections
 
@@ -42,6 +43,13 @@ def due(
         .limit(limit)
     )
     return [(invoice, document) for invoice, document in found]
+
+
+def known(session: Session, invoice_ids: Collection[str]) -> Sequence[SettlementRow]:
+    """Return what was read before of these invoices."""
+    return session.scalars(
+        select(SettlementRow).where(among(SettlementRow.invoice_id, sorted(invoice_ids)))
+    ).all()
 
 
 def keep(session: Session, rows: Sequence[Mapping[str, Any]], read: Mapping[str, int]) -> None:

@@ -57,9 +57,9 @@ def write_off(database: Path, quickbooks_id: str) -> None:
         ):
             connection.execute(f"UPDATE {change}", values)
         connection.execute(
-            "INSERT INTO settlements VALUES (?, '900', '901', 'write_off', ?, '2026-11-02', ?, ?,"
-            " 'JE-77', '2026-11-01', ?)",
-            (id_, LARGE, LONG, f"Bad debts of {LONG}", AT),
+            "INSERT INTO settlements VALUES (?, '900', '901', 'write_off', ?, ?, '2026-11-02', ?,"
+            " ?, 'JE-77', '2026-11-01', ?)",
+            (id_, LARGE, LARGE, LONG, f"Bad debts of {LONG}", AT),
         )
         connection.execute(
             "INSERT INTO findings (invoice_id, connection_id, kind, cause, severity, state, fields,"

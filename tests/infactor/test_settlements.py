@@ -94,9 +94,9 @@ def parts(found: list[Settlement]) -> list[tuple[str, str]]:
         (payment((INVOICE, "100"), (("Invoice", "2"), "50")), [("cash", "100")]),
         (payment((INVOICE, "100"), (CREDIT, "100")), [("credit_note", "100")]),
         (payment((INVOICE, "100"), (CREDIT, "30")), [("cash", "70"), ("credit_note", "30")]),
-        (payment((INVOICE, "100"), (JOURNAL, "-100")), [("write_off", "100")]),
+        (payment((INVOICE, "100"), (JOURNAL, "-100"), TotalAmt=0), [("write_off", "100")]),
         (
-            payment((INVOICE, "100"), (JOURNAL, "20"), (CREDIT, "30")),
+            payment((INVOICE, "100"), (JOURNAL, "20"), (CREDIT, "30"), TotalAmt=50),
             [("cash", "50"), ("credit_note", "30"), ("write_off", "20")],
         ),
         # Which invoice took the credit, nobody says: it is counted in full, and no cash too many.
@@ -115,6 +115,17 @@ def test_a_payment_says_how_an_invoice_was_settled(
     found: dict[str, Any], expected: list[tuple[str, str]]
 ) -> None:
     assert parts(settled({PAYMENT: found})) == expected
+
+
+def test_invoices_that_one_payment_settles_share_its_credit() -> None:
+    """Each shows all that may be its own, and the shares are no more than the credit."""
+    others = [(("Invoice", str(n)), "100") for n in range(2, 10)]
+    paid = payment((INVOICE, "200"), *others, (CREDIT, "100"))
+    (cash, note) = settled({PAYMENT: paid})
+    assert parts([cash, note]) == [("cash", "100"), ("credit_note", "100")]
+    assert (cash.share, note.share) == (100, 20)
+    (cash, note) = settled({PAYMENT: payment((INVOICE, "100"), (CREDIT, "30"))})
+    assert (cash.share, note.share) == (70, 30)
 
 
 def test_each_says_who_when_on_which_account_and_by_which_paper() -> None:
@@ -139,7 +150,22 @@ def test_each_says_who_when_on_which_account_and_by_which_paper() -> None:
 def test_a_journal_entry_that_asks_for_more_is_paid_and_settles_nothing() -> None:
     paid = payment((INVOICE, "100"), (JOURNAL, "20"))
     assert parts(settled({PAYMENT: paid, JOURNAL: journal("Debit")})) == [("cash", "100")]
-    assert parts(settled({PAYMENT: paid})) == [("cash", "80"), ("write_off", "20")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"TotalAmt": 80}, [("cash", "80"), ("write_off", "20")]),
+        ({"TotalAmt": 95, "UnappliedAmt": 15}, [("cash", "80"), ("write_off", "20")]),
+        ({"TotalAmt": 120}, [("cash", "100")]),
+        ({}, [("cash", "100")]),
+    ],
+)
+def test_by_the_payment_s_cash_one_that_was_not_read_is_a_credit_or_asks_for_more(
+    fields: dict[str, int], expected: list[tuple[str, str]]
+) -> None:
+    paid = payment((INVOICE, "100"), (JOURNAL, "20"), **fields)
+    assert parts(settled({PAYMENT: paid})) == expected
 
 
 @pytest.mark.parametrize(

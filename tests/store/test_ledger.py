@@ -103,7 +103,7 @@ def test_dilution_is_what_was_reduced_voided_or_deleted_of_what_was_invoiced(
 
 
 def credited(rows: DeliveryRows, number: str, **amounts: str) -> None:
-    """Let these amounts have settled the invoice, each in its way."""
+    """Let these amounts have settled the invoice, each in its way: its shares of larger ones."""
     with rows.database.write() as session:
         session.add_all(
             SettlementRow(
@@ -111,7 +111,8 @@ def credited(rows: DeliveryRows, number: str, **amounts: str) -> None:
                 payment_id="9",
                 source_id=f"9{n}",
                 kind=kind,
-                amount=Decimal(amount),
+                amount=Decimal(1000),
+                share=Decimal(amount),
                 **dict.fromkeys(("paid_on", "payer", "account", "number", "dated"), ""),
                 read_at=ENTERED,
             )

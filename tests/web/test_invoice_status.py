@@ -150,12 +150,14 @@ def test_the_history_tells_of_rules_only_what_is_news_to_the_supplier() -> None:
         revision(2, "notice"),
         revision(1, "backfill"),
     ]
-    assert [(one.revision.number, one.reason) for one in entries_of(history)] == [
+    assert [(one.revision.number, one.reason) for one in entries_of(history, 8)] == [
         (7, "overdue"),
         (4, "never sent"),
         (2, ""),
         (1, ""),
     ]
+    # The last one shown is compared with the one before it.
+    assert [one.revision.number for one in entries_of(history[:2], 1)] == []
 
 
 def test_a_long_history_is_cut_and_says_so(place: Place) -> None:

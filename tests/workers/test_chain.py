@@ -95,6 +95,13 @@ def test_an_untouched_chain_is_whole_here_and_offline(
             "the chain ends at revision 4, and 5 were recorded",
         ),
         (
+            [
+                "UPDATE connections SET chain_length = 4,"
+                " chain_link = (SELECT link FROM revisions WHERE sequence = 4)"
+            ],
+            "the chain ends at revision 4, and there are others up to 5",
+        ),
+        (
             [f"UPDATE revisions SET link = '{'a' * 64}' WHERE sequence = 3"],
             "revision 3 does not follow the one before",
         ),

@@ -10,6 +10,7 @@ from pymongo.database import Database
 from sqlalchemy import select, update
 
 from service.database.tables import FeedEvent
+from service.infactor.rules.book import parse_changes
 from service.kit.clock import now
 from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
@@ -20,6 +21,7 @@ from tests.builders import a_connection
 from tests.monitoring.listener import SECRET, Listener, listening
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings
+from tests.workers.test_judging import with_settings
 from tests.workers.world import World, an_invoice
 from workers.event_feed import send_events
 from workers.upkeep import prune
@@ -239,6 +241,27 @@ def test_of_a_forgotten_company_no_event_is_left(both: World) -> None:
     with both.services.database.read() as session:
         left = set(session.scalars(select(FeedEvent.connection_id)))
     assert left == {both.connection_id}
+
+
+def test_what_the_rules_decide_without_a_read_is_told(world: World, listener: Listener) -> None:
+    """And what that does to Infactor's document, which nobody else would tell here."""
+    world.arrive(an_invoice(DueDate="2020-01-01"))
+    world.judge()
+    send_events(world.services)
+    listener.received.clear()
+    with_settings(world, infactor_rules=parse_changes("overdue=hold"))
+    world.judge()
+    with_settings(world, infactor_rules=parse_changes("overdue=off"))
+    world.judge()
+    send_events(world.services)
+    told = [(one["type"], one["data"]) for one in listener.messages()]
+    assert [type_ for type_, _ in told] == [
+        *("invoice.recorded", "invoice.held", "invoice.withdrawn"),
+        *("invoice.recorded", "invoice.released", "invoice.delivered"),
+    ]
+    held = told[1][1]
+    assert (held["revision"], held["cause"], held["holds"]) == (2, "rules", ["overdue"])
+    assert (held["number"], held["total"], held["changed"]) == ("101", "100.00", [])
 
 
 class TestStory:

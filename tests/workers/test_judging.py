@@ -1,5 +1,6 @@
 """Recorded invoices are judged again without a read: at midnight, and when the rules change."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,9 +10,14 @@ from sqlalchemy import select
 from service.database.tables import Invoice, Revision, Run
 from service.infactor.rules.book import parse_changes
 from service.kit.clock import now
+from service.store import judging, outbox
+from tests.servers import wait_until
+from tests.store.test_row_locks import is_waited_for
 from tests.workers.delivering import Delivering
 from tests.workers.world import World, an_invoice, asked_for
+from workers.company import RecordedCompany
 from workers.judging import ask_for_judging, judge_company, judged_by
+from workers.recording.record import record_judgements
 
 
 def in_days(days: int) -> str:
@@ -79,6 +85,27 @@ def test_more_than_the_limit_waits_for_an_operator(world: World) -> None:
         run = session.scalars(select(Run).where(Run.kind == "withdrawal")).one()
     assert run.halt_reason is not None
     assert "it would withdraw 7 of the company's 7 undecided invoices (7 overdue" in run.halt_reason
+
+
+def test_who_delivers_an_invoice_may_ask_for_it_while_it_is_judged(postgres_world: World) -> None:
+    """Both lock invoices first: in two orders each would wait for the other."""
+    world = postgres_world
+    world.arrive(an_invoice("1"))
+    company = RecordedCompany.recorded(world.services, world.connection_id)
+    assert company is not None
+    database = world.services.database
+    with database.write() as session:
+        ids = session.scalars(select(Invoice.id)).all()
+        judging.ask(session, world.connection_id, ids)
+    with ThreadPoolExecutor(1) as pool, database.write() as session:
+        outbox.lock_progress(session, ids)
+        judged = pool.submit(record_judgements, company, ids)
+        wait_until(lambda: is_waited_for(database), what="a lock to wait for")
+        judging.ask(session, world.connection_id, ids)
+        session.commit()
+        judged.result(60)
+    with database.read() as session:
+        assert judging.asked(session, world.connection_id, 10) == []
 
 
 def test_an_approved_invoice_that_breaks_a_rule_is_a_finding(delivering: Delivering) -> None:

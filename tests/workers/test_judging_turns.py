@@ -67,6 +67,16 @@ def test_what_is_asked_for_anew_begins_anew(large: World) -> None:
         assert judging.begin(session, large.connection_id, key_of(large)) == ""
 
 
+def test_what_is_asked_for_meanwhile_waits_for_no_more_than_a_turn(large: World) -> None:
+    judge_company(large.services, large.connection_id, seconds=0)
+    with large.services.database.write() as session:
+        judging.ask(session, large.connection_id, ["qbk-copy-2"])
+    judge_company(large.services, large.connection_id, seconds=0)
+    assert large.connection().judged_by.endswith(" begun")
+    with large.services.database.read() as session:
+        assert judging.asked(session, large.connection_id, 1) == []
+
+
 def test_the_largest_that_are_offered_are_withdrawn_first(large: World) -> None:
     with_settings(large, infactor_rules=parse_changes("unproven=hold"))
     with large.services.database.write() as session:

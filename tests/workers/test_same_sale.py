@@ -95,6 +95,22 @@ def test_the_later_one_is_judged_again_when_the_first_comes_after_it(lender: Wor
     assert judge_what_is_asked(lender) == set()
 
 
+def test_the_later_one_is_judged_again_when_the_first_gets_its_buyer_s_address_after_it(
+    lender: World,
+) -> None:
+    """In one batch: the first one is mapped again only once the later one is judged."""
+    zed = {"DisplayName": "Zed", "FullyQualifiedName": "Zed"}
+    lender.put("Customer", a_customer("8", **zed, PrimaryEmailAddr={"Address": "zed@example.com"}))
+    lender.arrive(entered("1", 1, DocNumber="A-1", CustomerRef={"value": "8", "name": "Zed"}))
+    lender.put("Customer", a_customer("8", **zed, SyncToken="1"))
+    lender.put("Invoice", entered("2", 2, DocNumber="B-2"))
+    lender.webhook(an_event("Customer", "8", "updated"), an_event("Invoice", "2", "created"))
+    lender.sync()
+    assert lender.holds() == {"1": None, "2": None}
+    judge_what_is_asked(lender)
+    assert lender.holds() == {"1": None, "2": "duplicate"}
+
+
 @pytest.mark.parametrize("how", ["deleted", "voided", "changed"])
 def test_the_later_one_is_offered_once_the_first_is_another(lender: World, how: str) -> None:
     lender.arrive(entered("1", 1))

@@ -69,6 +69,12 @@ def link(entity: str, quickbooks_id: str, amount: float) -> dict[str, Any]:
     return {"Amount": amount, "LinkedTxn": [{"TxnId": quickbooks_id, "TxnType": entity}]}
 
 
+def again(note: str) -> dict[str, Any]:
+    """Return the first invoice, paid and with another note."""
+    links = [{"TxnId": "91", "TxnType": "Payment"}]
+    return an_invoice("1", Balance=0, PrivateNote=note, LinkedTxn=links)
+
+
 def applied(delivering: Delivering, number: str, *lines: dict[str, Any]) -> None:
     """Let QuickBooks apply credits to an approved invoice of 100, and the rest be paid in cash."""
     world, credits = delivering.world, sum(one["Amount"] for one in lines)
@@ -161,6 +167,39 @@ def test_one_that_quickbooks_cannot_show_keeps_back_no_other(delivering: Deliver
         ("credit_note", "30.00 USD credited by note"),
     ]
     assert asked(delivering) == []
+
+
+def test_what_is_known_of_one_that_cannot_be_shown_any_more_stays(delivering: Delivering) -> None:
+    world = delivering.world
+    approved(delivering, "1")
+    credits(world)
+    applied(delivering, "1", link("CreditMemo", "50", 30.0))
+    explain(delivering)
+    known = sorted(settled(delivering))
+    world.poison("CreditMemo", "50")
+    delivering.arrive(again("a"))
+    explain(delivering)
+    assert sorted(settled(delivering)) == known
+    world.poison("Payment", "91")
+    delivering.arrive(again("b"))
+    explain(delivering)
+    assert sorted(settled(delivering)) == known
+    assert [is_open for *_, is_open in delivering.found("settled")] == [True, True]
+    assert asked(delivering) == []
+
+
+def test_an_answer_that_broke_off_closes_nothing(delivering: Delivering) -> None:
+    world = delivering.world
+    approved(delivering, "1")
+    applied(delivering, "1")
+    explain(delivering)
+    delivering.arrive(again("a"))
+    world.faults({"preset": "truncated", "count": 20})
+    explain(delivering)
+    assert [is_open for *_, is_open in delivering.found("settled")] == [True]
+    world.no_faults()
+    world.let_time_pass()
+    assert asked(delivering) == [world.connection_id]
 
 
 def test_an_invoice_that_is_unpaid_again_has_no_payment_any_more(delivering: Delivering) -> None:

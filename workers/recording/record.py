@@ -38,6 +38,7 @@ from service.store import (
     same_sale,
 )
 from service.store.events import Happening
+from service.store.invoice_events import Noted
 from service.store.invoices import InvoiceRow, RecordedVersion
 from service.store.judging import NamedInvoice, RecordedReasons
 from service.store.same_sale import Key
@@ -240,8 +241,8 @@ class _Batch:
         self._withheld: Mapping[str, str] = {}
         self._were_unproven: set[str] = set()
         # The keys, now and before, of invoices that may now be duplicates of others, or these of
-        # them.
-        self._moved: dict[str, set[Key]] = {}
+        # them; those apart that were judged together.
+        self._moved: list[dict[str, set[Key]]] = []
         self._customers_changed = False
 
     @property
@@ -271,7 +272,7 @@ class _Batch:
         except ApprovalNeeded as e:
             stopped = e
         session.expire_all()  # what was undone may have been read
-        self._recorded, self._withheld, self._moved = Recorded(), recorded.withdrawn, {}
+        self._recorded, self._withheld, self._moved = Recorded(), recorded.withdrawn, []
         recorded = write()
         approvals.withhold(
             session,
@@ -334,21 +335,25 @@ class _Batch:
     def ask_for_neighbours(self) -> None:
         """Ask for the invoices to be judged again that share, or shared, a sale with those written.
 
-        They may be another company's, which has transactions of its own.
+        They may be another company's, which has transactions of its own. Those that were judged
+        together know each other, but not what was remapped after them.
         """
-        if not self._moved or not self._rows.settings.rules.asks_any(DUPLICATES):
+        if not self._rows.settings.rules.asks_any(DUPLICATES):
             return
         session, services = self._session, self._company.services
         environment = services.settings.quickbooks_environment
-        asked = same_sale.ask_for_neighbours(session, environment, self._moved)
-        for connection_id in sorted(asked):
+        ids: set[str] = set()
+        for moved in self._moved:
+            ids |= same_sale.neighbours(session, environment, moved)
+        for connection_id in sorted(same_sale.ask(session, ids)):
             after_commit(session, services.jobs.judge, connection_id)
 
     def _judge_again(self, ids: Collection[str]) -> Recorded:
         session, connection_id = self._session, self._company.connection_id
         connections.lock(session, connection_id)
-        judging.answered(session, connection_id, ids)
+        # Invoices before what is asked for, as whoever delivers or polls locks them.
         before = self._unless_withheld(judging.lock(session, ids), remapped=True)
+        judging.answered(session, connection_id, ids)
         judgements = self._judge.judgements({row.id: decoded(row.facts) for row in before})
         rows = [
             row._replace(hold=hold, holds=holds, signals=signals, revision=row.revision + 1)
@@ -364,6 +369,7 @@ class _Batch:
         revisions = [judged_revision(row, self._rows.at, self._cause) for row in rows]
         invoices.add_revisions(session, chain.linked(session, connection_id, revisions))
         actions = self._actions(rows)
+        self._tell(rows, revisions, {row.id: row for row in before}, actions)
         self._recorded += [self._written(row, actions[row.id], remapped=True) for row in rows]
         return self._recorded
 
@@ -561,28 +567,37 @@ class _Batch:
         )
         written = [row for row in changed if row.id in accepted]
         self._note_unproven(before.values())
+        moved = {}
         for row in written:
             was = before.get(row.id)
             if was is None or sale(was) != sale(row):
-                self._moved[row.id] = {*keys_of(row), *(keys_of(was) if was else ())}
+                moved[row.id] = {*keys_of(row), *(keys_of(was) if was else ())}
+        self._moved.append(moved)
         revisions = [revision(row, before.get(row.id), self._cause) for row in written]
         connection_id = self._company.connection_id
         invoices.add_revisions(self._session, chain.linked(self._session, connection_id, revisions))
         actions = self._deliver(written)
+        self._tell(written, revisions, before, actions)
+        return actions
+
+    def _tell(
+        self,
+        written: Sequence[Noted],
+        revisions: Sequence[dict[str, Any]],
+        before: Mapping[str, Noted],
+        actions: Mapping[str, Action],
+    ) -> None:
+        """Write an event of each new revision, and of its delivery if nothing else delivers it."""
         happenings = self._happenings(written, revisions, before, actions)
         events.tell(self._session, happenings, self._rows.at)
-        return actions
 
     def _happenings(
         self,
-        written: Sequence[InvoiceRow],
+        written: Sequence[Noted],
         revisions: Sequence[dict[str, Any]],
-        before: Mapping[str, InvoiceRow],
+        before: Mapping[str, Noted],
         actions: Mapping[str, Action],
     ) -> Iterator[Happening]:
-        """Yield what the new revisions say; deliveries are told here only if nothing else makes
-        them.
-        """
         for row, line in zip(written, revisions, strict=True):
             yield from invoice_events.of_revision(row, before.get(row.id), line)
             if not self._rows.settings.delivers:

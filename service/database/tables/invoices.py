@@ -398,6 +398,8 @@ class SettlementRow(Base):
     source_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16))  # a SettlementKind
     amount: Mapped[Decimal] = mapped_column(Money)
+    # What falls on the invoice if all that the payment settles share the credit.
+    share: Mapped[Decimal] = mapped_column(Money)
     paid_on: Mapped[str] = mapped_column(String(10))  # when it was applied; "" if nobody says
     payer: Mapped[str] = mapped_column(Text)
     account: Mapped[str] = mapped_column(Text)

@@ -103,7 +103,7 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
         if found is None:
             raise HTTPException(404)
         invoice, document = found
-        history = invoices.history(session, invoice.id, MOST_SHOWN)
+        history = invoices.history(session, invoice.id, MOST_SHOWN + 1)
         found_of_it = findings.of_invoice(session, invoice.id)
         connection = connections.get(session, invoice.connection_id)
     # A copy in Infactor is nothing that QuickBooks changed, and nothing that a supplier can end.
@@ -129,8 +129,8 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
         "sums": sums_of(lines, shown["taxAmount"], shown["invoiceAmount"], currency),
         "taxes": (taxes := taxes_of(shown["taxDetails"])),
         "fields": _mapped({**shown, "items": lines, "taxDetails": taxes}),
-        "history": entries_of(history),
-        "cut": len(history) == MOST_SHOWN,
+        "history": entries_of(history, MOST_SHOWN),
+        "cut": len(history) > MOST_SHOWN,
         "changed": [
             line for one in changed for line in _change(one, found, settings.infactor_currency)
         ],

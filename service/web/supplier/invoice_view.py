@@ -178,8 +178,8 @@ class HistoryEntry:
     reason: str
 
 
-def entries_of(history: Sequence[Revision]) -> list[HistoryEntry]:
-    """Return what happened in QuickBooks, of revisions from the newest on.
+def entries_of(history: Sequence[Revision], most: int) -> list[HistoryEntry]:
+    """Return what happened in QuickBooks, of the newest `most` of revisions from the newest on.
 
     Without those in which rules alone came to another reason, unless it is another one to the
     supplier too.
@@ -191,7 +191,7 @@ def entries_of(history: Sequence[Revision]) -> list[HistoryEntry]:
     before = [*(entry.reason for entry in entries[1:]), None]
     return [
         entry
-        for entry, earlier in zip(entries, before, strict=True)
+        for entry, earlier in zip(entries[:most], before, strict=False)
         if entry.revision.cause != RevisionCause.RULES or entry.reason != earlier
     ]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from service.database.tables import Document, Finding, Invoice, Notice
+from service.database.tables import Document, Finding, Invoice, Notice, SettlementRow
 from service.kit.clock import now
 from tests.builders import a_customer, a_finding, an_invoice
 from tests.web.api.conftest import Api
@@ -164,6 +164,19 @@ class TestInvoices:
         assert [one["cause"] for one in found["revisions"]] == ["backfill"]
         assert found["state"] == "invoice_created"
         assert "realm" not in answer.text
+
+    def test_the_file_names_the_credit_that_settled_it(
+        self, api: Api, both: tuple[str, str]
+    ) -> None:
+        id_ = api.place.invoice_id("1")
+        with api.place.services.database.write() as session:
+            paper = {"source_id": "50", "number": "CN-5", "dated": "2026-11-15"}
+            row = {"payment_id": "91", "kind": "credit_note", "payer": "B", "account": "Sales"}
+            sums = {"amount": 30, "share": 30, "paid_on": "2026-11-30", "read_at": now()}
+            session.add(SettlementRow(invoice_id=id_, **paper, **row, **sums))
+        (found,) = api.get(f"/invoices/{id_}").json()["payments"]
+        assert found.pop("read_at")
+        assert found == {**paper, **row, "amount": "30.00", "paid_on": "2026-11-30"}
 
     def test_an_adopted_invoice_is_found_by_the_name_that_infactor_has_for_it(
         self, api: Api, both: tuple[str, str]

@@ -174,7 +174,12 @@ def test_what_settled_it_is_told_with_its_paper_and_account(
         ):
             session.add(
                 SettlementRow(
-                    invoice_id=invoice_id, amount=Decimal(amount), account=account, **given, **one
+                    invoice_id=invoice_id,
+                    amount=Decimal(amount),
+                    share=Decimal(amount),
+                    account=account,
+                    **given,
+                    **one,
                 )
             )
     page = said(browser.get(f"/ops/invoices/{invoice_id}").text)

@@ -467,6 +467,7 @@ def _invoices() -> None:
         sa.Column("source_id", sa.String(64), primary_key=True),
         sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("amount", _MONEY, nullable=False),
+        sa.Column("share", _MONEY, nullable=False),
         sa.Column("paid_on", sa.String(10), nullable=False),
         sa.Column("payer", sa.Text, nullable=False),
         sa.Column("account", sa.Text, nullable=False),

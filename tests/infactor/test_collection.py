@@ -1,0 +1,29 @@
+"""What MongoDB's errors mean; the deliveries' tests have a real server."""
+
+from typing import Any
+
+import pytest
+
+from service.infactor.collection import _is_there_already
+
+_OLD = "E11000 duplicate key error collection: infactor.invoices index: "
+
+
+@pytest.mark.parametrize(
+    ("error", "there"),
+    [
+        ({"errmsg": _OLD + '_id_ dup key: { _id: "a" }', "keyPattern": {"_id": 1}}, True),
+        ({"errmsg": _OLD + "_id_ dup key: { _id: 1 }"}, True),
+        ({"errmsg": _OLD + "_id_"}, True),
+        ({"errmsg": "E11000 duplicate key error index: infactor.invoices.$_id_ dup key: {}"}, True),
+        ({"errmsg": "duplicate key"}, True),
+        ({}, True),
+        ({"errmsg": "duplicate key", "keyPattern": {"invoiceNo": 1}}, False),
+        ({"keyPattern": {"_id": 1, "source": 1}}, False),
+        ({"errmsg": _OLD + 'one_number dup key: { index: "_id_ " }'}, False),
+        ({"errmsg": "E11000 duplicate key error index: infactor.invoices.$my_id_ dup key"}, False),
+        ({"errmsg": _OLD + "_id_", "code": 121}, False),
+    ],
+)
+def test_whether_a_document_of_this_id_was_there_first(error: dict[str, Any], there: bool) -> None:
+    assert _is_there_already({"code": 11000, **error}) is there
