@@ -225,11 +225,12 @@ class NoVerdict(Exception):
 def noticed_by(returncode: int, output: str) -> str | None:
     """Return the test that failed, by how pytest ended; None if all passed.
 
-    Raises NoVerdict unless pytest says that tests passed or failed.
+    Raises NoVerdict unless pytest says that tests passed or failed: a fixture that fails, an ERROR,
+    asserts nothing.
     """
     if returncode == pytest.ExitCode.OK:
         return None
-    failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    failed = [line for line in output.splitlines() if line.startswith("FAILED")]
     if returncode == pytest.ExitCode.TESTS_FAILED and failed:
         return failed[0].split(" - ")[0]
     raise NoVerdict(f"pytest ended with {returncode}: {output[-300:]}")
@@ -249,7 +250,7 @@ def _run(copy: Path, tests: list[str]) -> str | None:
             timeout=_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        return "(no end)"
+        raise NoVerdict("no end") from None
     return noticed_by(done.returncode, done.stdout + done.stderr)
 
 

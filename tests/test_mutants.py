@@ -35,6 +35,7 @@ def test_only_a_test_that_failed_has_noticed() -> None:
 @pytest.mark.parametrize(
     ("returncode", "output"),
     [
+        (1, "E\nERROR tests/test_a.py::test_b - a fixture that failed"),
         (2, "ERROR tests/test_a.py\n1 error"),  # a file that cannot be imported
         (3, "INTERNALERROR"),
         (4, "ERROR: file or directory not found: tests/test_c.py"),

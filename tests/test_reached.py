@@ -20,8 +20,7 @@ from service.config.settings import Settings
 from service.services import build_services
 from tests.test_contracts import ROOT, modules, parsed
 from tests.workers.world import environment
-from workers.lanes import Lanes
-from workers.process import declare
+from workers.process import declare, lanes_for
 
 # What a process runs first, besides the functions of the commands: their list, the migrations.
 ENTRIES = {"service.cli.__main__", "service.cli.main", "service.database.migrations.env"}
@@ -139,7 +138,7 @@ def test_every_kind_of_message_has_its_actor(sqlite_url: str):
     settings = settings_from(environment("http://127.0.0.1:8700", sqlite_url))
     services = build_services(settings, StubBroker())
     try:
-        declare(services.jobs.broker, services, Lanes(1), Lanes(1))
+        declare(services.jobs.broker, services, lanes_for(1))
         assert services.jobs.broker.get_declared_actors() == {job.name for job in jobs.ALL}
     finally:
         services.close()

@@ -33,10 +33,10 @@ class ClockWatch:
         """Start to check, at once."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End, and leave the process to its own clock."""
+    def stop(self, seconds: float = 5.0) -> None:
+        """End, within so many seconds, and leave the process to its own clock."""
         self._stopping.set()
-        self._thread.join(timeout=5)
+        self._thread.join(seconds)
         clock.follow(None)
 
     def _run(self) -> None:

@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -23,9 +23,9 @@ from service.services import Services
 from workers import judging, settlements, sync
 from workers.delivery import deliver
 from workers.judging import TURN_SECONDS
-from workers.lanes import PATIENCE_SECONDS, Lanes
+from workers.lanes import Lanes
 from workers.runs import run
-from workers.schedule import ALERTS, ticking
+from workers.schedule import ALERTS, Clocks, ticking
 
 log = structlog.get_logger(__name__)
 
@@ -42,35 +42,35 @@ _MAX_AGE_MS = 7 * 24 * 60 * 60 * 1000
 def declare(
     broker: Broker,
     services: Services,
-    lanes: Lanes,
-    run_lanes: Lanes,
+    lanes: Mapping[Job, Lanes],
     *,
     judging_seconds: float = TURN_SECONDS,
 ) -> None:
-    """Declare the actors; runs have lanes of their own, because a step is a page of a thousand."""
+    """Declare the actors; each company's turn at a job is taken by the job's lanes."""
 
     def sync_company(connection_id: str) -> None:
-        lanes.take(connection_id, lambda: sync.sync_company(services, connection_id))
+        lanes[SYNC].take(connection_id, lambda: sync.sync_company(services, connection_id))
 
     def deliver_company(connection_id: str) -> None:
         if services.infactor is not None:
-            deliver.deliver_company(services, connection_id)
+            lanes[DELIVER].take(
+                connection_id, lambda: deliver.deliver_company(services, connection_id)
+            )
 
     def work_on_run(run_id: int) -> None:
         connection_id = run.connection_of(services, run_id)
         if connection_id is not None:
-            run_lanes.take(connection_id, lambda: run.work_on_run(services, run_id))
+            lanes[RUN].take(connection_id, lambda: run.work_on_run(services, run_id))
 
     def judge_company(connection_id: str) -> None:
-        # Slow for its own reasons: that says nothing of the company's QuickBooks.
-        lanes.take(
-            f"judge:{connection_id}",
+        lanes[JUDGE].take(
+            connection_id,
             lambda: judging.judge_company(services, connection_id, seconds=judging_seconds),
         )
 
     def explain_payments(connection_id: str) -> None:
-        lanes.take(
-            f"settle:{connection_id}", lambda: settlements.explain_payments(services, connection_id)
+        lanes[SETTLE].take(
+            connection_id, lambda: settlements.explain_payments(services, connection_id)
         )
 
     functions: dict[Job, Callable[..., None]] = {
@@ -97,18 +97,50 @@ def declare(
         )
 
 
-DRAIN_MS = 25_000
+_DRAIN_MS = 25_000
+_PATIENCE_SECONDS = 2.0
 # A page of a thousand invoices takes QuickBooks seconds where one notice takes it none.
-_RUN_PATIENCE = 5
+_PAGE_PATIENCE = 5
+# So many syncs may go on by themselves when many companies get slow at once: each has a connection
+# to QuickBooks, of which there are 64.
+_MOST_HANDED_OFF = 32
 
 
-# Work of this kind goes through a company by the page, and holds hundreds of invoices at once.
-_AT_LENGTH = (RUN, JUDGE, DELIVER)
+def at_once(threads: int) -> dict[Job, int]:
+    """Return how many threads a process has for each job.
+
+    Notices have `threads`. What goes through a company by the page, and holds hundreds of invoices
+    at once, has a third as many of each kind, besides: however long it takes, a notice waits for
+    none of it.
+    """
+    return {job: threads if job is SYNC else -(-threads // 3) for job in ALL}
 
 
-def _most_at_length(threads: int) -> int:
-    """Return how many companies a process goes through at once by each kind of such work."""
-    return -(-threads // 3)
+def lanes_for(threads: int, *, patience: float = _PATIENCE_SECONDS) -> dict[Job, Lanes]:
+    """Return the lanes of a process; a sync is slow after `patience` seconds, a page after five
+    times as many.
+    """
+    places = at_once(threads)
+    # How fast these two are is for QuickBooks to say.
+    reading = {
+        job: Lanes(
+            places[job],
+            slow_places=max(1, places[job] - 1),
+            patience=_PAGE_PATIENCE * patience,
+        )
+        for job in (RUN, SETTLE)
+    }
+    return {
+        SYNC: Lanes(
+            threads,
+            slow_places=max(1, threads // 2),
+            patience=patience,
+            handed_off=_MOST_HANDED_OFF,
+        ),
+        DELIVER: Lanes(places[DELIVER]),
+        JUDGE: Lanes(places[JUDGE]),
+        **reading,
+    }
 
 
 @contextmanager
@@ -116,30 +148,37 @@ def working(
     services: Services,
     threads: int,
     *,
-    patience: float = PATIENCE_SECONDS,
+    patience: float = _PATIENCE_SECONDS,
     judging_seconds: float = TURN_SECONDS,
 ) -> Iterator[None]:
     """Run this process' actors and periodic jobs during the block, then drain for 25 s at most.
 
-    A company whose turn outlasts `patience`, in seconds, leaves its thread to others; so does one
-    whose step of a run outlasts five times as many. Its invoices are judged for `judging_seconds`
-    at a time.
+    A company whose sync outlasts `patience`, in seconds, leaves its thread to others. Its invoices
+    are judged for `judging_seconds` at a time.
     """
-    broker, lanes = services.jobs.broker, Lanes(threads, patience=patience)
-    run_lanes = Lanes(_most_at_length(threads), patience=_RUN_PATIENCE * patience)
-    declare(broker, services, lanes, run_lanes, judging_seconds=judging_seconds)
+    broker, lanes = services.jobs.broker, lanes_for(threads, patience=patience)
+    declare(broker, services, lanes, judging_seconds=judging_seconds)
     # Without this signal Dramatiq's time limits never start.
     broker.emit_after("process_boot")
-    worker = dramatiq.Worker(broker, worker_threads=threads)
+    worker = dramatiq.Worker(broker, worker_threads=sum(at_once(threads).values()))
     worker.start()
+    clocks = Clocks(services)
+    clocks.start()
     try:
-        with ticking(services):
-            yield
+        yield
     finally:
-        deadline = time.monotonic() + DRAIN_MS / 1000
-        worker.stop(timeout=DRAIN_MS)
-        lanes.drain(deadline - time.monotonic())
-        run_lanes.drain(deadline - time.monotonic())
+        ends_at = time.monotonic() + _DRAIN_MS / 1000
+        clocks.stop()
+        # In a thread, because a Redis that hangs would hold each of its steps for so long.
+        stopping = threading.Thread(target=worker.stop, args=(_DRAIN_MS,), daemon=True)
+        stopping.start()
+        for one in lanes.values():
+            one.close()
+        stopping.join(_DRAIN_MS / 1000)
+        for one in lanes.values():
+            one.drain(ends_at - time.monotonic())
+        # They have ended beside all that, unless one of them hangs.
+        clocks.join(ends_at - time.monotonic())
 
 
 @contextmanager
@@ -181,7 +220,8 @@ def _quieten() -> None:
 
 
 class SharingBroker(RedisBroker):
-    """Takes no more messages from Redis than its process can begin, so that others get the rest.
+    """Takes of each queue as many messages as its process has threads for, so that others get the
+    rest.
 
     Dramatiq takes two for each thread from every queue: the first worker that looked took the runs
     of all companies, and the next ones had nothing to do.
@@ -189,8 +229,7 @@ class SharingBroker(RedisBroker):
 
     def __init__(self, threads: int, **options: Any) -> None:
         super().__init__(**options)  # type: ignore[no-untyped-call]
-        self._most = {job.queue: threads for job in ALL}
-        self._most |= {job.queue: _most_at_length(threads) for job in _AT_LENGTH}
+        self._most = {job.queue: most for job, most in at_once(threads).items()}
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         """Return a consumer of the queue; of delayed messages it takes as many as Dramatiq says."""

@@ -90,24 +90,44 @@ PERIODIC = (
 # Checked at least so often whether a job is due: a process may not live for an hour.
 _LONGEST_WAIT_SECONDS = 5.0
 _PATIENCE_SECONDS = 60.0
+_FINISH_SECONDS = 10.0
 
 
 @contextmanager
 def ticking(services: Services, periodic: Sequence[Periodic] = PERIODIC) -> Iterator[None]:
-    """Run the periodic jobs during the block, then finish what has begun."""
-    clocks = [Clock(services, jobs) for jobs in _by_clock(periodic)]
-    watch = ClockWatch(services.database)
-    watch.start()
-    for clock in clocks:
-        clock.start()
+    """Run the periodic jobs during the block, then finish what has begun, within 10 s."""
+    clocks = Clocks(services, periodic)
+    clocks.start()
     try:
         yield
     finally:
-        for clock in clocks:
+        clocks.stop()
+        clocks.join(_FINISH_SECONDS)
+
+
+class Clocks:
+    """All clocks of one process, and the watch that makes it follow the database's time."""
+
+    def __init__(self, services: Services, periodic: Sequence[Periodic] = PERIODIC) -> None:
+        self._clocks = [Clock(services, jobs) for jobs in _by_clock(periodic)]
+        self._watch = ClockWatch(services.database)
+
+    def start(self) -> None:
+        self._watch.start()
+        for clock in self._clocks:
+            clock.start()
+
+    def stop(self) -> None:
+        """Start no more jobs."""
+        for clock in self._clocks:
             clock.stop()
-        for clock in clocks:
-            clock.join()
-        watch.stop()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the current jobs of all, for so long at most together."""
+        deadline = time.monotonic() + seconds
+        for clock in self._clocks:
+            clock.join(max(0.0, deadline - time.monotonic()))
+        self._watch.stop(max(0.0, deadline - time.monotonic()))
 
 
 def _by_clock(periodic: Sequence[Periodic]) -> list[list[Periodic]]:
@@ -134,9 +154,9 @@ class Clock:
         """Start no more jobs."""
         self._stopping.set()
 
-    def join(self) -> None:
-        """Wait for the current job, for 10 s at most."""
-        self._thread.join(timeout=10)
+    def join(self, seconds: float = _FINISH_SECONDS) -> None:
+        """Wait for the current job, for so long at most."""
+        self._thread.join(seconds)
 
     def _run(self) -> None:
         shortest = min(_LONGEST_WAIT_SECONDS, *(job.seconds for job in self._periodic))

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import structlog
 from sqlalchemy import delete, or_, select, update
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from service.database.engine import Database
@@ -140,8 +141,22 @@ class HeldLeases:
         finally:
             with self._lock:
                 self._names.discard(name)
-            with self._database.statement() as session:
-                release(session, name, self.owner)
+            self._give_back(name)
+
+    def _give_back(self, name: str) -> None:
+        """Release the lease, over a new connection if the first one has gone; else it lapses."""
+        for is_last in (False, True):
+            try:
+                with self._database.statement() as session:
+                    release(session, name, self.owner)
+            except SQLAlchemyError as e:
+                # What the block itself raises is for its caller to know, not this.
+                is_gone = isinstance(e, DBAPIError) and e.connection_invalidated
+                if is_last or not is_gone:
+                    log.warning("lease.not_released", error=type(e).__name__)
+                    return
+            else:
+                return
 
     def _free_here(self, name: str) -> bool:
         with self._lock:

@@ -45,6 +45,7 @@ _NOTICES_A_DEAD_NETWORK = {
 }
 P = ParamSpec("P")
 _AFTER_COMMIT = "after_commit"
+_IS_ALONE = "is_alone"
 KEEPS_EVENTS = "keeps_events"
 """In a session's `info`: whether what happens is written down as events; see `store.events`."""
 
@@ -95,13 +96,16 @@ class Database:
     def statement(self) -> Iterator[Session]:
         """Give a session for one statement that writes, committed when it has answered.
 
-        PostgreSQL needs one round trip for it, where `write` takes three.
+        PostgreSQL needs one round trip for it, where `write` takes three. There is no transaction
+        whose end `after_commit` could wait for, so it refuses such a session.
         """
         if self.is_sqlite:
-            with self.write() as session:
+            with self._writing.begin() as session:
+                session.info[_IS_ALONE] = True
                 yield session
             return
         with self._alone() as session:
+            session.info[_IS_ALONE] = True
             yield session
 
     @contextmanager
@@ -156,8 +160,11 @@ def after_commit(
     """Call `call` once the transaction of `Database.write()` is committed, in the order of asking.
 
     It is not called after a rollback or in a trial. What it raises reaches the caller of `write()`,
-    whose work stays committed, and the later calls are left out.
+    whose work stays committed, and the later calls are left out. Raises RuntimeError for a session
+    of `Database.statement()`.
     """
+    if session.info.get(_IS_ALONE):
+        raise RuntimeError("a single statement has no commit to wait for: use Database.write()")
     session.info.setdefault(_AFTER_COMMIT, []).append(partial(call, *args, **kwargs))
 
 

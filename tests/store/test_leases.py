@@ -1,6 +1,7 @@
 """Leases: the right of one process to do one thing."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from sqlalchemy import event, select, text, update
@@ -28,6 +29,17 @@ def move(database: Database, *, seconds: float) -> None:
 def remaining(database: Database) -> float:
     with database.read() as session:
         return session.execute(select(Lease.until - database_now())).scalar_one()
+
+
+def end_connections(database: Database) -> None:
+    """End the server's side of each connection that waits in the pool, as a restart would."""
+    others = text(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    url = database.engine.url.render_as_string(hide_password=False)
+    with closing(Database(url)) as other, other.read() as session:
+        session.execute(others)
 
 
 def test_a_lease_has_one_holder(database: Database) -> None:
@@ -134,6 +146,31 @@ def test_a_block_that_fails_gives_its_lease_back(database: Database) -> None:
     with pytest.raises(ZeroDivisionError), held.hold("work"):
         print(1 / 0)
     assert acquired(database, "b")
+
+
+@pytest.mark.postgresql("its connections break")
+def test_a_lease_is_given_back_though_the_connection_broke_a_moment_ago(
+    database: Database,
+) -> None:
+    """Sooner than the pool tests it."""
+    held = HeldLeases(database)
+    with held.hold("work"):
+        end_connections(database)
+    assert acquired(database, "b")
+
+
+def test_a_lease_that_cannot_be_given_back_hides_no_error_of_its_block(
+    sqlite_database: Database,
+) -> None:
+    held = HeldLeases(sqlite_database)
+
+    def fail() -> None:
+        with sqlite_database.write() as session:
+            session.execute(text("ALTER TABLE leases RENAME TO away"))
+        print(1 / 0)
+
+    with pytest.raises(ZeroDivisionError), held.hold("work"):
+        fail()
 
 
 def test_another_thread_of_the_same_process_does_not_get_a_lapsed_lease(

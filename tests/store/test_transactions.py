@@ -109,3 +109,9 @@ def test_a_call_that_fails_undoes_nothing(database: Database) -> None:
     with pytest.raises(ZeroDivisionError):
         write()
     assert stored(database) == 1
+
+
+def test_a_single_statement_refuses_to_call_anything_afterwards(database: Database) -> None:
+    """On either database: the one could, the other has no commit."""
+    with database.statement() as session, pytest.raises(RuntimeError, match=r"Database\.write"):
+        after_commit(session, lambda: None)

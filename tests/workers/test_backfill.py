@@ -1,11 +1,15 @@
 """Backfill: every invoice once, one checkpointed page at a time."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from service.database.engine import after_commit
+from service.domain import RevisionCause
 from service.kit.clock import now
+from tests.servers import wait_until
 from tests.workers.reconciling import catch_up
 from tests.workers.world import (
     CHECKPOINTS,
@@ -16,6 +20,9 @@ from tests.workers.world import (
     an_event,
     an_invoice,
 )
+from workers.company import CompanyContext
+from workers.reading.by_id import CustomerReads, read_invoices
+from workers.recording.record import recording
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -361,3 +368,21 @@ def test_a_run_asks_for_its_next_page(world: World) -> None:
     fill(world, [1])
     world.webhook(an_event("Estimate", "1", "created"))
     assert world.work_on_run(world.begin_backfill()) == ["work_on_run"]
+
+
+def test_what_follows_a_page_keeps_no_other_page_from_being_written(world: World) -> None:
+    """Two are written at a time; asking for their delivery may wait for Redis."""
+    world.put("Invoice", an_invoice("1"))
+    company = CompanyContext.of(world.services, world.connection_id)
+    reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
+    run = world.run(world.begin_backfill())
+    written: list[int] = []
+
+    def write(left: int) -> None:
+        with recording(company, reads, cause=RevisionCause.BACKFILL, run=run) as (session, _):
+            if left:
+                after_commit(session, write, left - 1)
+        written.append(left)
+
+    threading.Thread(target=write, args=(2,), daemon=True).start()
+    wait_until(lambda: written == [0, 1, 2], 10, "the third page")

@@ -9,14 +9,13 @@ from service import jobs
 from service.jobs import ALL, Jobs, Nudges, message, receiver_broker
 from tests.servers import free_port, wait_until
 from tests.workers.world import World, asked_for
-from workers.lanes import Lanes
-from workers.process import declare
+from workers.process import declare, lanes_for
 
 
 @pytest.mark.parametrize("job", ALL, ids=[job.name for job in ALL])
 def test_every_job_has_an_actor_with_its_parameter(world: World, job: jobs.Job) -> None:
     broker = StubBroker()
-    declare(broker, world.services, Lanes(1), Lanes(1))
+    declare(broker, world.services, lanes_for(1))
     actor = broker.get_actor(job.name)
     assert (actor.queue_name, actor.priority) == (job.queue, job.priority)
     assert list(inspect.signature(actor.fn).parameters) == [job.parameter]
@@ -25,19 +24,19 @@ def test_every_job_has_an_actor_with_its_parameter(world: World, job: jobs.Job) 
 def test_a_notice_goes_before_somebodys_backfill(world: World) -> None:
     """Dramatiq takes a lower number first, from all queues together."""
     broker = StubBroker()
-    declare(broker, world.services, Lanes(1), Lanes(1))
+    declare(broker, world.services, lanes_for(1))
     assert broker.get_actor("sync_company").priority < broker.get_actor("work_on_run").priority
 
 
 def test_there_is_no_actor_without_a_job(world: World) -> None:
     broker = StubBroker()
-    declare(broker, world.services, Lanes(1), Lanes(1))
+    declare(broker, world.services, lanes_for(1))
     assert sorted(broker.actors) == sorted(job.name for job in ALL)
 
 
 def test_every_actor_gives_up_soon_and_leaves_the_rest_to_the_sweep(world: World) -> None:
     broker = StubBroker()
-    declare(broker, world.services, Lanes(1), Lanes(1))
+    declare(broker, world.services, lanes_for(1))
     for actor in broker.actors.values():
         assert actor.options["max_retries"] == 3
         assert actor.options["max_backoff"] == 30_000

@@ -1,5 +1,6 @@
 """Everything periodic is done by a process that is started as it is, on time, and by one of all."""
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -31,7 +32,7 @@ from tests.workers.delivering import Delivering, seen_once
 from tests.workers.reconciling import set_connection
 from tests.workers.world import REALM, World, an_invoice
 from workers.process import working
-from workers.schedule import PERIODIC
+from workers.schedule import PERIODIC, Clocks, Periodic
 
 # So many seconds after it was done last, each is done again.
 SECONDS = {
@@ -196,6 +197,29 @@ def test_no_other_work_waits_for_an_infactor_that_does_not_answer(
                 own_notices.ask_for_changes(session, world.connection_id, "sync", now())
             wait_until(lambda: {status for status, _ in world.notices()} == {"done"}, 7, "the sync")
             assert is_polling(world)
+
+
+def test_clocks_that_hang_share_the_time_that_a_process_has_to_end(world: World) -> None:
+    gate, begun = threading.Event(), list[str]()
+
+    def hang(name: str) -> None:
+        begun.append(name)
+        gate.wait(60)
+
+    jobs = [Periodic(n, 0.01, lambda _, n=n: hang(n), clock=n, everywhere=True) for n in "abcd"]
+    clocks, joined = Clocks(world.services, jobs), threading.Event()
+    clocks.start()
+    wait_until(lambda: sorted(begun) == ["a", "b", "c", "d"], what="all to hang")
+
+    def end() -> None:
+        clocks.stop()
+        clocks.join(1.0)
+        joined.set()
+
+    threading.Thread(target=end, daemon=True).start()
+    assert joined.wait(3)  # not a second for each
+    gate.set()
+    clocks.join(10)
 
 
 def test_the_table_is_what_is_seen_to_be_done() -> None:

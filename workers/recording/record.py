@@ -6,7 +6,7 @@ A batch is one transaction, with what its caller finishes in it; QuickBooks is n
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -71,6 +71,14 @@ MOST_LOGGED = 20
 _PAGES_WRITTEN = threading.BoundedSemaphore(2)
 
 
+def _place_to_write(run: Run | None) -> ExitStack:
+    """Wait for a place to write a page of this run; without a run none is needed."""
+    place = ExitStack()
+    if run is not None:
+        place.enter_context(_PAGES_WRITTEN)
+    return place
+
+
 @contextmanager
 def recording(
     company: RecordedCompany,
@@ -94,8 +102,8 @@ def recording(
     to a run of its own, which waits for an operator; unless it is one who asks.
     Raises Disconnected if the company is not connected any more; then nothing is recorded.
     """
-    page: AbstractContextManager[object] = nullcontext() if run is None else _PAGES_WRITTEN
-    with page, company.services.database.write() as session:
+    with _place_to_write(run) as place, company.services.database.write() as session:
+        after_commit(session, place.close)  # what else is done then may wait for Redis
         batch = _Batch(company, session, cause, voided, overrule=overrule)
         if run is not None:
             recorded = batch.write(reads)
