@@ -289,6 +289,14 @@ def example_values() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
+def test_in_production_events_leave_the_machine_by_https_alone():
+    secret = {"EVENTS_SECRET": f"whsec_{A_KEY.replace('-', '+').replace('_', '/')}"}
+    (line,) = problems_of({**PRODUCTION, **secret, "EVENTS_URL": "http://infactor.example/e"})
+    assert line.startswith("EVENTS_URL: must begin with https:// in production, unless")
+    for url in ("https://infactor.example/e", "http://127.0.0.1:4000/e"):
+        assert settings_from({**PRODUCTION, **secret, "EVENTS_URL": url}).sends_events
+
+
 def test_the_example_starts_on_this_machine():
     assert settings_from(example_values()) == settings_from(
         {name: example_values()[name] for name in NEEDED}

@@ -20,10 +20,10 @@ from service.store import events
 
 log = structlog.get_logger(__name__)
 
-MEDIA_TYPE = "application/cloudevents+json; charset=utf-8"
-_LONGEST_SENDING_SECONDS = 20.0
+_LONGEST_ROUND_SECONDS = 20.0
 _COMPANIES_AT_ONCE = 50
-_MOST_OF_A_COMPANY = 50
+# One turn of a company, then the next has its own: a burst of one delays no other for long.
+_MOST_OF_A_TURN = 10
 # A listener that refuses three in a row would refuse the next.
 _MOST_REFUSALS = 3
 _FIRST_PAUSE = timedelta(seconds=5)
@@ -32,29 +32,34 @@ _LONGEST_PAUSE = timedelta(minutes=5)
 
 def send_events(services: Services) -> None:
     """Place what is committed by now, then send what is due, for 20 s at most."""
-    place_all(services)
+    deadline = time.monotonic() + _LONGEST_ROUND_SECONDS
+    place_all(services, deadline)
     if services.event_listener is not None:
-        _Round(services, services.event_listener).send()
+        _Round(services, services.event_listener, deadline).send()
 
 
-def place_all(services: Services) -> None:
-    """Give a position to every event that is committed."""
+def place_all(services: Services, deadline: float) -> None:
+    """Give a position to every event that is committed by now, or to the first of too many.
+
+    What is written meanwhile waits for the next round.
+    """
     with services.database.read() as session:
         if not events.are_unplaced(session):
             return
-    placed = 1
-    while placed:
+    while time.monotonic() < deadline:
         with services.database.write() as session:
             placed = events.place(session)
+        if placed < events.PLACED_AT_ONCE:
+            return
 
 
 class _Round:
-    """One turn of sending."""
+    """One turn of sending, until `deadline` of the monotonic clock."""
 
-    def __init__(self, services: Services, listener: SignedPost) -> None:
+    def __init__(self, services: Services, listener: SignedPost, deadline: float) -> None:
         self._services = services
         self._listener = listener
-        self._deadline = time.monotonic() + _LONGEST_SENDING_SECONDS
+        self._deadline = deadline
         self._refusals = 0
 
     @property
@@ -72,24 +77,40 @@ class _Round:
                 self._send_company(connection_id)
 
     def _send_company(self, connection_id: str) -> None:
+        """Send the company's next events; with more left, it has had its turn."""
         with self._services.database.read() as session:
-            waiting = events.waiting(session, connection_id, _MOST_OF_A_COMPANY)
-        for event in waiting:
-            if self._is_over or not self._is_accepted(event):
+            waiting = events.waiting(session, connection_id, _MOST_OF_A_TURN + 1)
+        sent = 0
+        while sent < min(len(waiting), _MOST_OF_A_TURN) and not self._is_over:
+            if not self._is_accepted(waiting[sent]):
                 return
+            sent += 1
+        if 0 < sent < len(waiting):
+            with self._services.database.write() as session:
+                events.end_turn(session, waiting[sent].id, now())
 
     def _is_accepted(self, event: FeedEvent) -> bool:
-        body = msgspec.json.encode(events.as_cloud_event(event, self._services.settings.public_url))
         try:
-            self._listener.send(event.event_id, body, MEDIA_TYPE)
+            message = events.as_cloud_event(event, self._services.settings.public_url)
+            self._listener.send(
+                event.event_id, msgspec.json.encode(message), events.EVENTS_MEDIA_TYPE
+            )
         except NotSent as e:
             self._refusals += 1
-            pause = backoff(event.attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
-            with self._services.database.write() as session:
-                events.postpone(session, event.id, now() + pause, str(e))
-            log.warning("event.not_sent", event_id=event.event_id, type=event.type, why=str(e))
+            self._postpone(event, str(e))
+            return False
+        except Exception as e:  # of this event alone: the other companies' must not wait for it
+            self._postpone(
+                event, f"was not asked, because of an error of ours ({type(e).__name__})"
+            )
             return False
         self._refusals = 0
         with self._services.database.write() as session:
             events.note_sent(session, event.id)
         return True
+
+    def _postpone(self, event: FeedEvent, why: str) -> None:
+        pause = backoff(event.attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
+        with self._services.database.write() as session:
+            events.postpone(session, event.id, now() + pause, why)
+        log.warning("event.not_sent", event_id=event.event_id, type=event.type, why=why)

@@ -114,6 +114,8 @@ _OLD: tuple[tuple[_Deletion, timedelta], ...] = (
     (pruning.counted_deliveries, _KEPT),
     (pruning.ended_alerts, _KEPT),
     (pruning.old_events, _EVENTS_KEPT),
+    # A listener may be away for long, and nobody else tells it.
+    (pruning.unsent_events, _KEPT),
     (measures.old_samples, _KEPT),
 )
 

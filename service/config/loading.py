@@ -142,6 +142,13 @@ def contradictions(settings: Settings) -> Iterator[str]:
             "EVENTS_SECRET: missing; the service at EVENTS_URL tells by it that events"
             f" are ours. A fresh one: {new_secret()}"
         )
+    if settings.quickbooks_environment == "production" and settings.events_url:
+        url = settings.events_url.get_secret_value()
+        if not url.startswith("https:") and not parsers.is_loopback(url):
+            yield (
+                "EVENTS_URL: must begin with https:// in production, unless it is on this machine;"
+                " events tell of suppliers' invoices"
+            )
     if settings.secret_key == settings.infactor_shared_secret:
         yield "INFACTOR_SHARED_SECRET: must be another one than SECRET_KEY, which stays here"
     if settings.quickbooks_environment == "production" or not _is_local(settings):

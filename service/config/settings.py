@@ -67,8 +67,9 @@ class Settings(BaseSettings):
 
     infactor_shared_secret: SecretStr = Field(examples=["example-shared-secret-not-for-production"])
     """Any text of 32 characters or more, known to Infactor's own server too, which signs connect
-    links with it. Anyone who has it can connect a company in any supplier's name. Changing it voids
-    every link that has been handed out."""
+    links with it. Anyone who has it can connect a company in any supplier's name and, with
+    INFACTOR_API=on, read every supplier's data. Changing it voids every link that has been handed
+    out."""
 
     encryption_keys: Annotated[tuple[SecretBytes, ...], NoDecode] = Field(examples=[_EXAMPLE_KEY])
     """Seals the tokens and company ids in the database: comma-separated keys, each 32 bytes in

@@ -1,5 +1,7 @@
 """POSTs messages to one listener, signed as standardwebhooks.com describes."""
 
+from contextlib import suppress
+
 import httpx
 
 from service.errors import ServiceError
@@ -32,7 +34,6 @@ class SignedPost:
         """Send one message; raises NotSent unless the answer is 2xx."""
         headers = signed_headers(self._secret, message_id, now(), body)
         try:
-            # The answer's body is not read, so its length does not matter.
             with self._http.stream(
                 "POST",
                 self._url,
@@ -40,6 +41,7 @@ class SignedPost:
                 headers={**headers, "content-type": content_type},
             ) as response:
                 status = response.status_code
+                _finish(response)
         except (httpx.HTTPError, httpx.InvalidURL) as e:
             # Without the cause: it may repeat the address, which may hold a password.
             raise NotSent(f"did not answer ({type(e).__name__})") from None
@@ -48,3 +50,12 @@ class SignedPost:
 
     def close(self) -> None:
         self._http.close()
+
+
+def _finish(response: httpx.Response) -> None:
+    """Read the rest of an answer, so that the next message can use its connection.
+
+    The status has said everything: a body that is too long or breaks off costs the connection only.
+    """
+    with suppress(httpx.HTTPError):
+        response.read()

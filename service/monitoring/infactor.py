@@ -12,6 +12,7 @@ from service.wording import gist_of_finding, several, shortened, span
 
 AWAY_SECONDS = 120.0
 STUCK = timedelta(minutes=10)
+LATE_EVENTS = timedelta(minutes=15)
 MOST_FINDINGS_TOLD = 10
 """So many critical findings of one company have an alert of their own."""
 _REFUSED_TWICE = 2
@@ -69,21 +70,34 @@ def refused_deliveries(facts: Facts) -> Iterator[Condition]:
 
 
 def refused_events(facts: Facts) -> Iterator[Condition]:
-    """Yield a condition while EVENTS_URL does not accept an event, not even when sent again."""
+    """Yield a condition while EVENTS_URL accepts an event not even again, or gets it too late."""
     if not facts.settings.sends_events:
         return
-    found = events.refused(facts.session, facts.environment, _REFUSED_TWICE)
-    if found is not None:
-        yield Condition(
-            cause="events.refused",
-            severity=Severity.WARNING,
-            since=found.since,
-            text=f"{several(found.count, 'event waits', 'events wait')} because EVENTS_URL"
-            f" {shortened(found.error)}. Check the address, EVENTS_SECRET and the service"
-            " there. They are sent again automatically, at most five minutes apart, and kept for"
-            " 30 days.",
-            command="infactor-quickbooks status",
+    late = facts.now - LATE_EVENTS
+    found = events.held_up(facts.session, facts.environment, _REFUSED_TWICE, late)
+    if found is None:
+        return
+    wait = several(found.count, "event waits", "events wait")
+    if found.error is not None:
+        text = (
+            f"{wait} because EVENTS_URL {shortened(found.error)}. Check the address, EVENTS_SECRET"
+            " and the service there. They are sent again automatically, at most five minutes apart,"
+            " and kept for 90 days."
         )
+    else:
+        waited = span((facts.now - found.since).total_seconds())
+        text = (
+            f"{wait} for EVENTS_URL, the oldest for {waited}, though none is refused: it answers"
+            " too slowly for so many, or no worker sends them. It should answer at once, and work"
+            " on them later."
+        )
+    yield Condition(
+        cause="events.refused",
+        severity=Severity.WARNING,
+        since=found.since,
+        text=text,
+        command=_DOCTOR,
+    )
 
 
 def critical_findings(facts: Facts) -> Iterator[Condition]:

@@ -28,7 +28,7 @@ TITLES: Mapping[str, str] = {
     "infactor.away": "Infactor's database is not responding",
     "deliveries.stuck": "Invoices are stuck on their way to Infactor",
     "deliveries.refused": "Infactor refuses some invoices",
-    "events.refused": "Infactor does not accept events",
+    "events.refused": "Infactor does not take events, or too slowly",
     "old_rows.held": "Rows of the old import block invoices",
     "finding.critical": "Changed after an approval",
     "database.refuses": "The database refuses writes",

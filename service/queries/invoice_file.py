@@ -18,13 +18,15 @@ from service.database.tables import (
     Revision,
     SettlementRow,
 )
-from service.infactor.rules.catalogue import word
+from service.domain import FindingKind, RuleCode
+from service.infactor.rules.catalogue import is_private, word
 from service.infactor.rules.judge import Reason, reasons_of
 from service.kit import exact_json
 from service.queries.invoice_record import InvoiceRecord
 from service.wording import plain
 
 Time = Annotated[datetime, Meta(tz=True)]
+_PRIVATE = "Never show it to a supplier: it may name another one's invoice, or what is suspect."
 Amount = Annotated[Decimal, Meta(description="A decimal number as text, such as 100.00.")]
 
 
@@ -35,6 +37,7 @@ class ReasonEntry(Struct, frozen=True, kw_only=True):
     words: Annotated[str, Meta(description="The rule in a few words.")]
     text: Annotated[str, Meta(description="Why it applies, in a sentence.")]
     figures: Annotated[dict[str, str], Meta(description="What the sentence is made of.")]
+    private: Annotated[bool, Meta(description=_PRIVATE)]
 
 
 class WarningEntry(Struct, frozen=True, kw_only=True):
@@ -68,6 +71,7 @@ class FindingFacts(Struct, frozen=True, kw_only=True):
     closed_at: Annotated[Time | None, Meta(description="When it was over; null if open.")]
     acknowledged_at: Annotated[Time | None, Meta(description="When an operator took note.")]
     note: Annotated[str | None, Meta(description="What the operator wrote.")]
+    private: Annotated[bool, Meta(description=_PRIVATE)]
 
 
 class RevisionEntry(Struct, frozen=True, kw_only=True):
@@ -152,7 +156,8 @@ class NoticeEntry(Struct, frozen=True, kw_only=True):
 class InvoiceFile(Struct, frozen=True, kw_only=True):
     """Everything that is known of one invoice."""
 
-    id: Annotated[str, Meta(description="Infactor's invoiceId.")]
+    id: Annotated[str, Meta(description="Our own id; no other invoice has it.")]
+    infactor_id: Annotated[str, Meta(description="Infactor's invoiceId: another if adopted.")]
     quickbooks_id: str
     number: str
     connection: str
@@ -183,7 +188,8 @@ def invoice_file(found: InvoiceRecord) -> InvoiceFile:
     """Return the file of this invoice, each list with the newest first."""
     invoice, document = found.invoice, found.document
     return InvoiceFile(
-        id=invoice.document_id,
+        id=invoice.id,
+        infactor_id=invoice.document_id,
         quickbooks_id=invoice.quickbooks_id,
         number=invoice.doc_number,
         connection=found.company.id,
@@ -218,7 +224,13 @@ def amount(value: Decimal | None) -> Decimal | None:
 
 def reason(one: Reason) -> ReasonEntry:
     figures = {name: str(value) for name, value in one.figures.items()}
-    return ReasonEntry(code=one.code.value, words=word(one.code), text=str(one), figures=figures)
+    return ReasonEntry(
+        code=one.code.value,
+        words=word(one.code),
+        text=str(one),
+        figures=figures,
+        private=is_private(one.code),
+    )
 
 
 def reasons(kept: Sequence[Any]) -> list[ReasonEntry]:
@@ -248,6 +260,7 @@ def finding_facts(one: Finding) -> FindingFacts:
         closed_at=one.closed_at,
         acknowledged_at=one.acknowledged_at,
         note=one.note,
+        private=one.kind == FindingKind.RULE and is_private(RuleCode(one.cause)),
     )
 
 

@@ -18,7 +18,7 @@ from service.database.tables import (
     SettlementRow,
     Supplier,
 )
-from service.store.invoices import folded
+from service.store.invoices import folded, supplier_of
 
 MOST_SHOWN = 50
 """So many revisions, receipts, notices and findings of an invoice are shown, the newest."""
@@ -60,8 +60,8 @@ def record(
     found = session.execute(
         select(Invoice, Document, Connection, Supplier)
         .join(Connection, Connection.id == Invoice.connection_id)
-        .join(Supplier, Supplier.id == Connection.supplier_id)
         .join(Document, Document.invoice_id == Invoice.id, isouter=True)
+        .join(Supplier, Supplier.id == supplier_of())
         .where(Invoice.id == invoice_id, Connection.environment == environment)
     ).first()
     if found is None:
@@ -90,18 +90,19 @@ def record(
     )
 
 
-def id_of(session: Session, environment: str, text: str) -> str | None:
-    """Return our id of the invoice that this text names: by our id or by Infactor's invoiceId."""
+def ids_of(session: Session, environment: str, text: str) -> Sequence[str]:
+    """Return our ids of the invoices that this text names: the one with this id, or those that are
+    known by it in Infactor, two at most.
+    """
+    names = (Invoice.id == text, Invoice.adopted_as == text, Invoice.adopted == text)
     query = (
         select(Invoice.id)
         .join(Connection, Connection.id == Invoice.connection_id)
-        .where(
-            Connection.environment == environment,
-            or_(Invoice.id == text, Invoice.adopted_as == text, Invoice.adopted == text),
-        )
-        .order_by(Invoice.id != text)
+        .where(Connection.environment == environment, or_(*names))
+        .order_by(Invoice.id != text, Invoice.id)
     )
-    return session.scalars(query.limit(1)).first()
+    found = session.scalars(query.limit(2)).all()
+    return found[:1] if text in found else found
 
 
 def search(

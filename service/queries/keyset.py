@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Finding, Invoice, Notice, Supplier
@@ -15,14 +15,14 @@ from service.database.types import condition
 from service.domain import ConnectionState, NoticeStatus
 from service.queries import invoices
 from service.store import outbox, silence
-from service.store.invoices import may_be_shown
+from service.store.invoices import supplier_of
 from service.store.outbox import CompanyBacklog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceFilter:
-    """Which invoices; None asks for nothing. `supplier_id` leaves out what is in Infactor in
-    another supplier's name. With `held` None, both.
+    """Which invoices; None asks for nothing. `supplier_id` is as `supplier_of` says. With `held`
+    None, both.
     """
 
     supplier_id: int | None = None
@@ -56,10 +56,10 @@ def invoice_lines(
     query = (
         select(Invoice, Document, Connection, Supplier)
         .join(Connection, Connection.id == Invoice.connection_id)
-        .join(Supplier, Supplier.id == Connection.supplier_id)
         .join(Document, Document.invoice_id == Invoice.id, isouter=True)
+        .join(Supplier, Supplier.id == supplier_of())
         .where(Connection.environment == environment, Invoice.mapped.is_not(None))
-        .where(*_wanted(wanted))
+        .where(*_wanted(session, wanted))
         .order_by(Invoice.connection_id, Invoice.quickbooks_id)
         .limit(limit)
         .options(defer(Invoice.source), defer(Document.document))
@@ -69,10 +69,24 @@ def invoice_lines(
     return [InvoiceLine(*row) for row in session.execute(query)]
 
 
-def _wanted(wanted: InvoiceFilter) -> list[ColumnElement[bool]]:
+def _of_supplier(session: Session, supplier_id: int) -> ColumnElement[bool]:
+    """A condition on rows with Connection and Document: it is this supplier's.
+
+    It names the companies that are theirs or were, so that nobody else's invoices are read.
+    """
+    theirs = exists().where(
+        Document.connection_id == Connection.id, Document.supplier_id == supplier_id
+    )
+    companies = session.scalars(
+        select(Connection.id).where(or_(Connection.supplier_id == supplier_id, theirs))
+    ).all()
+    return and_(Invoice.connection_id.in_(companies), supplier_of() == supplier_id)
+
+
+def _wanted(session: Session, wanted: InvoiceFilter) -> list[ColumnElement[bool]]:
     chosen: list[ColumnElement[bool]] = []
     if wanted.supplier_id is not None:
-        chosen += [Connection.supplier_id == wanted.supplier_id, may_be_shown(wanted.supplier_id)]
+        chosen.append(_of_supplier(session, wanted.supplier_id))
     if wanted.connection_id is not None:
         chosen.append(Invoice.connection_id == wanted.connection_id)
     if wanted.state is not None:
@@ -203,6 +217,7 @@ def finding_lines(
         select(Finding, Invoice, Connection)
         .join(Invoice, Invoice.id == Finding.invoice_id)
         .join(Connection, Connection.id == Finding.connection_id)
+        .join(Document, Document.invoice_id == Finding.invoice_id, isouter=True)
         .where(Connection.environment == environment)
         .order_by(Finding.id.desc())
         .limit(limit)
@@ -212,13 +227,14 @@ def finding_lines(
         is_open = Finding.closed_at.is_(None)
         query = query.where(is_open if wanted.is_open else ~is_open)
     for column, value in (
-        (Connection.supplier_id, wanted.supplier_id),
         (Finding.connection_id, wanted.connection_id),
         (Finding.invoice_id, wanted.invoice_id),
         (Finding.severity, wanted.severity),
     ):
         if value is not None:
             query = query.where(column == value)
+    if wanted.supplier_id is not None:
+        query = query.where(_of_supplier(session, wanted.supplier_id))
     if before is not None:
         query = query.where(Finding.id < before)
     return [ListedFinding(*row) for row in session.execute(query)]

@@ -23,7 +23,8 @@ from service.database.types import among, has_come
 from service.database.upsert import insert, insert_all
 from service.domain import EventType
 
-_PLACED_AT_ONCE = 500
+EVENTS_MEDIA_TYPE = "application/cloudevents+json; charset=utf-8"
+PLACED_AT_ONCE = 500
 _LONGEST_ERROR = 200
 # As the index has it: SQLAlchemy would write `= 1` behind a column, and SQLite would not use it.
 _WAITING = text(WAITING)
@@ -35,7 +36,14 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
     specversion: Literal["1.0"] = "1.0"
     id: Annotated[str, Meta(description="The same however often it is sent.")]
     source: Annotated[str, Meta(description="The service that tells it.")]
-    type: Annotated[EventType, Meta(description="What has happened.")]
+    # Text: what an older or newer version wrote is passed on.
+    type: Annotated[
+        str,
+        Meta(
+            description="What has happened. Others may be added: ignore what you do not know.",
+            examples=[kind.value for kind in EventType],
+        ),
+    ]
     subject: Annotated[str, Meta(description="The id of the invoice, connection or finding.")]
     time: Annotated[datetime, Meta(tz=True)]
     datacontenttype: Literal["application/json"] = "application/json"
@@ -47,9 +55,7 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
-    """What an event says. `subject` is an invoice's own id here, unless it is about another thing;
-    it is told as Infactor knows it.
-    """
+    """What an event says; without a `subject` it is about the invoice, told with both its ids."""
 
     type: EventType
     connection_id: str
@@ -65,6 +71,7 @@ def tell(session: Session, happenings: Iterable[Happening], at: datetime) -> Non
     found = list(happenings)
     if not found:
         return
+    environments = _environments(session, {one.connection_id for one in found})
     known_as = _known_as(session, {one.invoice_id for one in found if one.invoice_id})
     insert_all(
         session,
@@ -73,8 +80,9 @@ def tell(session: Session, happenings: Iterable[Happening], at: datetime) -> Non
             {
                 "event_id": uuid4().hex,
                 "connection_id": one.connection_id,
+                "environment": environments[one.connection_id],
                 "type": one.type,
-                "subject": one.subject or known_as.get(one.invoice_id, one.invoice_id),
+                "subject": one.subject or one.invoice_id,
                 "at": at,
                 "data": _data(one, known_as),
                 "waiting": bool(session.info.get(SENDS_EVENTS)),
@@ -85,10 +93,18 @@ def tell(session: Session, happenings: Iterable[Happening], at: datetime) -> Non
     )
 
 
+def _environments(session: Session, connection_ids: set[str]) -> dict[str, str]:
+    query = select(Connection.id, Connection.environment).where(
+        among(Connection.id, sorted(connection_ids))
+    )
+    return {id_: environment for id_, environment in session.execute(query)}
+
+
 def _data(one: Happening, known_as: dict[str, str]) -> dict[str, Any]:
     about = {"connection": one.connection_id}
     if one.invoice_id:
-        about["invoice"] = known_as.get(one.invoice_id, one.invoice_id)
+        about["invoice"] = one.invoice_id
+        about["infactor_id"] = known_as.get(one.invoice_id, one.invoice_id)
     return {**about, **one.data}
 
 
@@ -108,7 +124,7 @@ def place(session: Session) -> int:
     The row of the last position is locked until the commit. So positions are committed in order,
     and whoever sees one sees all before it.
     """
-    first = insert(session, EventPosition).values(id=1, last=0)
+    first = insert(session, EventPosition).values(id=1, last=0, pruned=0)
     last = session.execute(
         first.on_conflict_do_update(
             index_elements=[EventPosition.id], set_={"last": EventPosition.last}
@@ -118,7 +134,7 @@ def place(session: Session) -> int:
         select(FeedEvent.id)
         .where(FeedEvent.position.is_(None))
         .order_by(FeedEvent.id)
-        .limit(_PLACED_AT_ONCE)
+        .limit(PLACED_AT_ONCE)
     ).all()
     if ids:
         session.connection().execute(
@@ -142,15 +158,50 @@ def after(session: Session, environment: str, position: int, limit: int) -> Sequ
     """Return the next events after this position, in order."""
     return session.scalars(
         select(FeedEvent)
-        .join(Connection, Connection.id == FeedEvent.connection_id)
-        .where(FeedEvent.position > position, Connection.environment == environment)
+        .where(FeedEvent.environment == environment, FeedEvent.position > position)
         .order_by(FeedEvent.position)
         .limit(limit)
     ).all()
 
 
+@dataclass(frozen=True, slots=True)
+class FeedPlace:
+    """A place in the feed: behind this position, whose event is this one; empty if that is gone."""
+
+    position: int
+    event_id: str
+
+
+def end(session: Session) -> FeedPlace:
+    """Return the place behind all events that have a position."""
+    last = session.execute(select(EventPosition.last)).scalar_one_or_none() or 0
+    return FeedPlace(last, _event_at(session, last) or "")
+
+
+def leads_on(session: Session, place: FeedPlace) -> bool:
+    """Return whether all that was placed behind this place is still there.
+
+    Else it was pruned, or the place is of a history that a restored backup does not have.
+    """
+    there = _event_at(session, place.position)
+    if there is not None and place.event_id and there != place.event_id:
+        return False
+    row = session.execute(select(EventPosition.pruned, EventPosition.last)).first()
+    pruned, last = row or (0, 0)
+    return pruned <= place.position <= last
+
+
+def _event_at(session: Session, position: int) -> str | None:
+    query = select(FeedEvent.event_id).where(FeedEvent.position == position)
+    return session.execute(query).scalar_one_or_none()
+
+
 def due_connections(session: Session, environment: str, now: datetime, limit: int) -> Sequence[str]:
-    """Return connections whose next event is to be sent now, the longest waiting first."""
+    """Return connections whose next event is to be sent now, in the order of their turns.
+
+    Whose next event has waited longest since it happened, or since the company's last turn, is
+    first; those with a refused event come after all others.
+    """
     own = aliased(FeedEvent)
     first = (
         select(func.min(own.position))
@@ -162,7 +213,11 @@ def due_connections(session: Session, environment: str, now: datetime, limit: in
         select(Connection.id)
         .join(FeedEvent, FeedEvent.position == first)
         .where(Connection.environment == environment, has_come(FeedEvent.due_at, now))
-        .order_by(FeedEvent.position)
+        .order_by(
+            FeedEvent.attempts > 0,
+            func.coalesce(FeedEvent.due_at, FeedEvent.at),
+            FeedEvent.position,
+        )
         .limit(limit)
     ).all()
 
@@ -185,6 +240,15 @@ def note_sent(session: Session, row_id: int) -> None:
     )
 
 
+def end_turn(session: Session, row_id: int, now: datetime) -> None:
+    """Let the company whose next event this is come after those that wait since before now."""
+    session.execute(
+        update(FeedEvent)
+        .where(FeedEvent.id == row_id, _WAITING, has_come(FeedEvent.due_at, now))
+        .values(due_at=now)
+    )
+
+
 def postpone(session: Session, row_id: int, due_at: datetime, error: str) -> None:
     """Let the event, and so its company's later ones, wait until then."""
     session.execute(
@@ -195,35 +259,36 @@ def postpone(session: Session, row_id: int, due_at: datetime, error: str) -> Non
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedEvents:
-    """How many events wait, since when the oldest, and why the next one was refused last."""
+class HeldUpEvents:
+    """How many events wait, since when one that is held up does, and why it was refused last.
+
+    `error` is None if it was not refused: then the sending is too slow.
+    """
 
     count: int
     since: datetime
-    error: str
+    error: str | None
 
 
-def refused(session: Session, environment: str, attempts: int) -> RefusedEvents | None:
-    """Return what waits, if the listener has refused an event so often."""
-    of_ours = (
-        select(FeedEvent)
-        .join(Connection, Connection.id == FeedEvent.connection_id)
-        .where(Connection.environment == environment, _WAITING)
-    )
-    first = session.scalars(
-        of_ours.where(FeedEvent.attempts >= attempts).order_by(FeedEvent.position).limit(1)
-    ).first()
+def held_up(
+    session: Session, environment: str, attempts: int, before: datetime
+) -> HeldUpEvents | None:
+    """Return what waits, if an event was refused so often, or waits since before then."""
+    of_ours = select(FeedEvent).where(FeedEvent.environment == environment, _WAITING)
+    refused = of_ours.where(FeedEvent.attempts >= attempts).order_by(FeedEvent.position)
+    late = of_ours.where(FeedEvent.at < before).order_by(FeedEvent.at)
+    first = session.scalars(refused.limit(1)).first() or session.scalars(late.limit(1)).first()
     if first is None:
         return None
     count = session.execute(select(func.count()).select_from(of_ours.subquery())).scalar_one()
-    return RefusedEvents(count, first.at, first.error or "")
+    return HeldUpEvents(count, first.at, first.error)
 
 
 def as_cloud_event(event: FeedEvent, source: str) -> CloudEvent:
     return CloudEvent(
         id=event.event_id,
         source=source,
-        type=EventType(event.type),
+        type=event.type,
         subject=event.subject,
         time=event.at,
         partitionkey=event.connection_id,

@@ -35,8 +35,8 @@ from service.database.tables import (
     Supplier,
 )
 from service.database.upsert import chunked
-from service.domain import ConnectionState, State
-from service.store import chain, sessions
+from service.domain import ConnectionState, EventType, State
+from service.store import chain, connection_lifecycle, sessions
 from service.store.documents import count_undecided
 from service.store.invoices import keys
 
@@ -91,7 +91,9 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     _do(session, delete(BuyerAccount).where(BuyerAccount.connection_id == connection_id))
     _do(session, delete(BuyerAddress).where(BuyerAddress.connection_id == connection_id))
     _do(session, delete(InvoiceToJudge).where(InvoiceToJudge.connection_id == connection_id))
-    _do(session, delete(FeedEvent).where(FeedEvent.connection_id == connection_id))
+    # What is told of the connection itself names nobody, and Infactor is to learn that it ended.
+    about_others = FeedEvent.subject != connection_id
+    _do(session, delete(FeedEvent).where(FeedEvent.connection_id == connection_id, about_others))
     forgotten = Forgotten(
         customers=_do(session, delete(Customer).where(Customer.connection_id == connection_id)),
         invoices=invoices,
@@ -187,6 +189,9 @@ def forget_supplier(session: Session, supplier_id: int, now: datetime) -> bool:
     nobody = {"email": f"forgotten-{supplier_id}", "name": "", "address": ""}
     _do(session, update(Supplier).where(Supplier.id == supplier_id).values(nobody))
     of_theirs = Connection.supplier_id == supplier_id
+    fresh = select(Connection.id).where(of_theirs, Connection.released_at.is_(None))
+    for connection_id in session.scalars(fresh).all():
+        connection_lifecycle.tell(session, EventType.RELEASED, connection_id, now)
     _do(session, update(Connection).where(of_theirs).values(released_at=now))
     return True
 

@@ -452,6 +452,14 @@ def may_be_shown(supplier_id: int) -> ColumnElement[bool]:
     return or_(Document.invoice_id.is_(None), Document.supplier_id == supplier_id)
 
 
+def supplier_of() -> ColumnElement[int]:
+    """In whose name the invoice is in Infactor; while it is not there, whose the company is.
+
+    Needs Connection, and Document by an outer join.
+    """
+    return func.coalesce(Document.supplier_id, Connection.supplier_id)
+
+
 def history(session: Session, invoice_id: str, limit: int) -> Sequence[Revision]:
     """Return the invoice's revisions, the newest `limit` of them, the newest first."""
     return session.scalars(

@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from service.database.tables import (
     Alert,
     Base,
+    EventPosition,
     FeedEvent,
     Finding,
     Invoice,
@@ -80,8 +81,25 @@ def ended_alerts(session: Session, before: datetime, limit: int) -> int:
 
 
 def old_events(session: Session, before: datetime, limit: int) -> int:
-    """Delete events from before then, sent or not."""
-    return _delete(session, FeedEvent, FeedEvent.id, FeedEvent.at < before, limit)
+    """Delete events from before then that are to be sent to nobody any more."""
+    return _events(session, and_(FeedEvent.at < before, ~FeedEvent.waiting), limit)
+
+
+def unsent_events(session: Session, before: datetime, limit: int) -> int:
+    """Delete events from before then that EVENTS_URL has not accepted ever since."""
+    return _events(session, FeedEvent.at < before, limit)
+
+
+def _events(session: Session, old: ColumnElement[bool], limit: int) -> int:
+    """Delete such events, and note up to where a reader may have missed some."""
+    oldest = select(FeedEvent.id, FeedEvent.position).where(old).order_by(FeedEvent.at)
+    rows = session.execute(oldest.limit(limit)).all()
+    if rows:
+        session.execute(delete(FeedEvent).where(FeedEvent.id.in_([id_ for id_, _ in rows])))
+        highest = max(position or 0 for _, position in rows)
+        lower = EventPosition.pruned < highest
+        session.execute(update(EventPosition).where(lower).values(pruned=highest))
+    return len(rows)
 
 
 def closed_findings(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.cli.doctor.check import CheckResult, examine, ok
-from service.cli.doctor.reach_checks import alerts_out, public_address
+from service.cli.doctor.reach_checks import alerts_out, events_out, public_address
 from service.cli.doctor.service_checks import (
     PUBLISHED_SECRET_SHA256,
     _is_public,
@@ -139,3 +139,14 @@ def test_alert_url_is_tried_with_a_message() -> None:
         listener.status = 403
         (found,) = alerts_out(settings)
     assert (found.verdict, found.seen) == ("fail", "ALERT_URL answered 403")
+
+
+def test_events_url_is_tried_with_an_event() -> None:
+    with listening() as listener:
+        events = {"EVENTS_URL": listener.url, "EVENTS_SECRET": SECRET}
+        (found,) = events_out(settings_from({**SETTINGS, **events}))
+        assert (found.verdict, found.seen) == ("ok", "EVENTS_URL accepted a test event")
+        assert listener.types() == ["events.test"]
+        listener.status = 403
+        (found,) = events_out(settings_from({**SETTINGS, **events}))
+    assert (found.verdict, found.seen) == ("fail", "EVENTS_URL answered 403")

@@ -56,6 +56,7 @@ def test_programs_get_codes_figures_and_the_original(place: Place) -> None:
             "words": "overdue",
             "text": "It was due on 2026-10-01.",
             "figures": {"due": "2026-10-01"},
+            "private": False,
         }
     ]
     assert one["original"] == {"Id": "145", "PrivateNote": "as it came"}

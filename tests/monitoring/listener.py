@@ -20,6 +20,8 @@ class Listener:
     url: str = ""
     status: int = 204
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    connections: int = 0  # that were opened so far
     received: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     may_answer: threading.Event = field(default_factory=threading.Event)
     refuses: Callable[[bytes], bool] = lambda body: False  # answered 500
@@ -44,6 +46,12 @@ def listening() -> Iterator[Listener]:
     listener.may_answer.set()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # which keeps connections open
+
+        def setup(self) -> None:
+            super().setup()
+            listener.connections += 1
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
@@ -52,7 +60,9 @@ def listening() -> Iterator[Listener]:
             self.send_response(500 if listener.refuses(body) else listener.status)
             for name, value in listener.headers.items():
                 self.send_header(name, value)
+            self.send_header("content-length", str(len(listener.body)))
             self.end_headers()
+            self.wfile.write(listener.body)
 
         def log_message(self, *args: Any) -> None:
             """Say nothing."""

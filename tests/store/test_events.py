@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from service.database.engine import KEEPS_EVENTS, Database
@@ -16,6 +17,7 @@ from tests import databases
 from tests.builders import a_connection
 
 AT = datetime(2026, 11, 30, 10, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
 ENVIRONMENT = "simulator"
 
 
@@ -95,7 +97,7 @@ class TestOrder:
             tell(session, "old")
         place(database)
         with database.write() as session:
-            assert pruning.old_events(session, AT + timedelta(seconds=1), 10) == 1
+            assert pruning.unsent_events(session, AT + SECOND, 10) == 1
         with database.write() as session:
             tell(session, "new")
         place(database)
@@ -122,6 +124,40 @@ class TestOrder:
         assert sorted(seen, key=int) == [str(number) for number in range(30)]
 
 
+@pytest.mark.both_databases("they order by a condition in their own ways")
+def test_a_company_that_had_its_turn_is_behind_those_that_wait(database: Database) -> None:
+    with database.write() as session:
+        tell(session, "first")
+        tell(session, "second")
+        tell(session, "other", "two")
+    place(database)
+    with database.write() as session:
+        assert events.due_connections(session, ENVIRONMENT, AT, 9) == ["one", "two"]
+        events.end_turn(session, events.waiting(session, "one", 1)[0].id, AT + SECOND)
+    with database.write() as session:
+        assert events.due_connections(session, ENVIRONMENT, AT + SECOND, 9) == ["two", "one"]
+        refused = events.waiting(session, "two", 1)[0].id
+        events.postpone(session, refused, AT + SECOND, "answered 400")
+    with database.read() as session:
+        assert events.due_connections(session, ENVIRONMENT, AT + SECOND, 9) == ["one", "two"]
+
+
+def test_an_index_leads_to_a_page_and_to_a_company_s_events(database: Database) -> None:
+    explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+    with database.read() as session:
+        if not database.is_sqlite:  # which would read so small a table as a whole
+            session.execute(text("SET LOCAL enable_seqscan = off"))
+        page, forgotten = (
+            str(session.execute(text(f"{explain} {statement}")).all())
+            for statement in (
+                "SELECT * FROM events WHERE environment = 'e' AND position > 5 ORDER BY position",
+                "DELETE FROM events WHERE connection_id = 'one' AND subject <> 'one'",
+            )
+        )
+    assert "ix_events_environment" in page
+    assert "ix_events_connection_id" in forgotten
+
+
 def test_nothing_is_written_where_nobody_reads_and_the_story_is_not_even_made(
     database: Database,
 ) -> None:
@@ -139,7 +175,7 @@ def test_what_is_rolled_back_did_not_happen(database: Database) -> None:
     assert place(database) == 0
 
 
-def test_an_adopted_invoice_is_told_by_its_name_in_infactor(database: Database) -> None:
+def test_an_adopted_invoice_is_told_with_its_name_in_infactor(database: Database) -> None:
     with database.write() as session:
         session.add(
             Invoice(
@@ -162,6 +198,11 @@ def test_an_adopted_invoice_is_told_by_its_name_in_infactor(database: Database) 
     with database.read() as session:
         (event,) = events.after(session, ENVIRONMENT, 0, 10)
         assert (event.subject, event.data) == (
-            "Quickbook #1465",
-            {"connection": "one", "invoice": "Quickbook #1465", "revision": 1},
+            "qbk-1",
+            {
+                "connection": "one",
+                "invoice": "qbk-1",
+                "infactor_id": "Quickbook #1465",
+                "revision": 1,
+            },
         )

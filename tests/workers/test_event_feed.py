@@ -1,29 +1,34 @@
 """Events on their way to EVENTS_URL: in order for each company, nothing lost, the same id again."""
 
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from pymongo.database import Database
-from sqlalchemy import select, update
+from sqlalchemy import delete, event, select, update
+from sqlalchemy.orm import Session
 
-from service.database.tables import FeedEvent
+from service.database.tables import Document, FeedEvent, Invoice
+from service.domain import EventType
 from service.infactor.rules.book import parse_changes
 from service.kit.clock import now
 from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
+from service.operations import forget
 from service.services import Services
 from service.simulator.app import RunningSimulator
-from service.store import connection_lifecycle, connections, forgetting
+from service.store import connection_lifecycle, connections
 from tests.builders import a_connection
 from tests.monitoring.listener import SECRET, Listener, listening
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings
 from tests.workers.test_judging import with_settings
 from tests.workers.world import World, an_invoice
-from workers.event_feed import send_events
+from workers.event_feed import place_all, send_events
 from workers.upkeep import prune
 
 OTHER = "other"
@@ -102,6 +107,7 @@ def test_an_event_is_a_signed_cloudevent(world: World, listener: Listener) -> No
         "data": {
             "connection": world.connection_id,
             "invoice": invoice_id,
+            "infactor_id": invoice_id,
             "number": "101",
             "revision": 1,
             "cause": "notice",
@@ -170,6 +176,91 @@ def test_a_listener_that_is_away_is_not_asked_for_each_company(
     assert len(listener.received) == 3
 
 
+@pytest.mark.parametrize("status", [200, 422])
+def test_events_share_a_connection(both: World, listener: Listener, status: int) -> None:
+    listener.status, listener.body = status, b"{}" * 1000
+    switch(both, OTHER)
+    switch(both, both.connection_id)
+    send_events(both.services)
+    assert len(listener.received) == (4 if status == 200 else 2)
+    assert listener.connections == 1
+
+
+def test_an_endless_answer_with_a_good_status_is_accepted(both: World, listener: Listener) -> None:
+    listener.status, listener.body = 200, bytes(2**17)
+    switch(both, OTHER)
+    send_events(both.services)
+    assert (len(listener.received), waiting(both)) == (2, 0)
+
+
+def test_a_company_with_many_events_lets_another_have_its_turn(
+    both: World, listener: Listener
+) -> None:
+    switch(both, OTHER, 6)
+    switch(both, both.connection_id, 1)
+    send_events(both.services)
+    turns = [c for c, _ in received(listener)]
+    assert turns == [OTHER] * 10 + [both.connection_id] * 2 + [OTHER] * 2
+
+
+def test_companies_whose_events_are_always_refused_hold_up_nobody(
+    both: World, listener: Listener
+) -> None:
+    with both.services.database.write() as session:
+        supplier_id = connections.ensure_supplier(session, "o@example.com", "", "", now())
+        session.add_all(a_connection(f"c{n}", supplier_id, now()) for n in range(3))
+    for number in range(3):
+        switch(both, f"c{number}")
+    switch(both, OTHER)
+    listener.refuses = lambda body: json.loads(body)["partitionkey"] != OTHER
+    send_events(both.services)
+    assert OTHER not in dict(received(listener))  # three refusals in a row
+    be_due(both)
+    send_events(both.services)
+    assert [type_ for c, type_ in received(listener) if c == OTHER] == PAIR
+
+
+def test_a_round_places_what_there_was_and_not_what_is_written_meanwhile(both: World) -> None:
+    switch(both, OTHER)
+    rounds = 0
+
+    def write_another(session: Session) -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds % 2 and rounds < 20:  # not about its own commit, and not for ever
+            with both.services.database.write() as another:
+                connection_lifecycle.tell(another, EventType.PAUSED, OTHER, now())
+
+    event.listen(Session, "after_commit", write_another)
+    try:
+        place_all(both.services, math.inf)
+    finally:
+        event.remove(Session, "after_commit", write_another)
+    assert rounds == 2  # one commit of ours, and the one of its listener
+
+
+def test_an_event_that_cannot_be_sent_stops_its_own_company_alone(
+    both: World, listener: Listener
+) -> None:
+    switch(both, OTHER)
+    switch(both, both.connection_id)
+    with both.services.database.write() as session:
+        its = update(FeedEvent).where(FeedEvent.connection_id == OTHER)
+        session.execute(its.values(event_id="no header: €"))
+    send_events(both.services)
+    assert received(listener) == [(both.connection_id, type_) for type_ in PAIR]
+
+
+def test_an_event_of_a_type_that_this_version_does_not_know_is_sent(
+    both: World, listener: Listener
+) -> None:
+    switch(both, OTHER)
+    with both.services.database.write() as session:
+        session.execute(update(FeedEvent).values(type="invoice.renamed"))
+    send_events(both.services)
+    assert received(listener) == [(OTHER, "invoice.renamed")] * 2
+
+
 def test_a_redirect_is_not_followed_and_counts_as_refused(both: World, listener: Listener) -> None:
     listener.status, listener.headers = 302, {"location": listener.url}
     switch(both, OTHER)
@@ -212,7 +303,7 @@ def test_operators_are_told_once_it_is_refused_again(both: World, listener: List
             "events.refused",
             "2 events wait because EVENTS_URL answered 401. Check the address, EVENTS_SECRET and"
             " the service there. They are sent again automatically, at most five minutes"
-            " apart, and kept for 30 days.",
+            " apart, and kept for 90 days.",
         )
     ]
     listener.status = 204
@@ -221,26 +312,51 @@ def test_operators_are_told_once_it_is_refused_again(both: World, listener: List
     assert causes(both.services) == []
 
 
-def test_after_thirty_days_an_event_is_gone(both: World) -> None:
+def test_operators_are_told_of_events_that_wait_too_long_though_none_is_refused(
+    both: World,
+) -> None:
     switch(both, OTHER)
-    send_events(both.services)
     with both.services.database.write() as session:
-        rows = session.scalars(select(FeedEvent)).all()
-        rows[0].at = rows[0].at.replace(year=2020)
-        left = [row.id for row in rows[1:]]
+        last = session.scalars(select(FeedEvent).order_by(FeedEvent.id.desc())).first()
+        assert last is not None
+        last.at = now() - timedelta(minutes=14)
+    assert causes(both.services) == []
+    with both.services.database.write() as session:
+        session.get_one(FeedEvent, last.id).at = now() - timedelta(minutes=20)
+    ((_, text),) = causes(both.services)
+    assert text.startswith("2 events wait for EVENTS_URL, the oldest for 20 min, though none is")
+
+
+def test_events_are_kept_for_thirty_days_and_unsent_ones_for_ninety(both: World) -> None:
+    def age(sent: bool, days: int) -> int:
+        with both.services.database.write() as session:
+            connection_lifecycle.tell(session, EventType.PAUSED, OTHER, now())
+        with both.services.database.write() as session:
+            row = session.scalars(select(FeedEvent).order_by(FeedEvent.id.desc()).limit(1)).one()
+            row.at, row.waiting = now() - timedelta(days=days), not sent
+            return row.id
+
+    with both.services.database.write() as session:
+        session.execute(delete(FeedEvent))
+    _, fresh, unsent, _ = age(True, 31), age(True, 29), age(False, 89), age(False, 91)
     prune(both.services)
     with both.services.database.read() as session:
-        assert session.scalars(select(FeedEvent.id).order_by(FeedEvent.id)).all() == left
+        left = session.scalars(select(FeedEvent.id).order_by(FeedEvent.id)).all()
+    assert left == [fresh, unsent]
 
 
-def test_of_a_forgotten_company_no_event_is_left(both: World) -> None:
-    switch(both, OTHER)
-    switch(both, both.connection_id)
-    with both.services.database.write() as session:
-        forgetting.forget_company(session, OTHER)
-    with both.services.database.read() as session:
-        left = set(session.scalars(select(FeedEvent.connection_id)))
-    assert left == {both.connection_id}
+def test_of_a_forgotten_company_only_its_end_and_release_are_told(
+    world: World, listener: Listener
+) -> None:
+    world.arrive(an_invoice())
+    supplier_id = world.connection().supplier_id
+    forget.forget_company(world.services, world.connection_id, "test")
+    assert forget.forget_supplier(world.services, supplier_id, "test").stays is None
+    send_events(world.services)
+    assert [type_ for _, type_ in received(listener)] == [
+        "connection.ended",
+        "connection.released",
+    ]
 
 
 def test_what_the_rules_decide_without_a_read_is_told(world: World, listener: Listener) -> None:
@@ -333,5 +449,66 @@ class TestStory:
     ) -> None:
         delivering.arrive(an_invoice())
         delivering.decide(state="invoice_accepted")
-        delivering.arrive(an_invoice(PrivateNote="new", TxnDate="2026-11-02", SyncToken="1"))
-        assert "invoice.decided" in [type_ for type_, _ in news()]
+        delivering.arrive(an_invoice(TxnDate="2026-11-02", SyncToken="1"))
+        assert decisions(news()) == [("invoice_created", "invoice_accepted")]
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"TxnDate": "2026-11-02"}, {"Balance": 0}, {"PrivateNote": "new"}],
+        ids=["refreshed", "withdrawn", "unchanged"],
+    )
+    def test_an_approval_that_is_taken_back_is_told_by_whatever_delivery_meets_it(
+        self,
+        delivering: Delivering,
+        news: Callable[[], list[tuple[str, dict[str, Any]]]],
+        change: dict[str, Any],
+    ) -> None:
+        delivering.arrive(an_invoice())
+        delivering.decide(state="invoice_accepted")
+        delivering.poll()
+        news()
+        delivering.decide(state="invoice_created")
+        delivering.arrive(an_invoice(SyncToken="1", **change))
+        assert decisions(news()) == [("invoice_accepted", "invoice_created")]
+
+    @pytest.mark.parametrize(
+        ("seen", "state", "told"),
+        [
+            (True, "invoice_accepted", [("invoice_created", "invoice_accepted")]),
+            (False, "invoice_accepted", [("", "invoice_accepted")]),
+            (False, "invoice_created", []),
+        ],
+    )
+    def test_a_decision_is_told_though_the_answer_to_our_write_was_lost(
+        self,
+        delivering: Delivering,
+        news: Callable[[], list[tuple[str, dict[str, Any]]]],
+        seen: bool,
+        state: str,
+        told: list[tuple[str, str]],
+    ) -> None:
+        delivering.arrive(an_invoice())
+        news()
+        delivering.decide(state=state)
+        delivering.change(Invoice, delivered_revision=0)
+        if not seen:
+            with delivering.world.services.database.write() as session:
+                session.execute(delete(Document))
+        delivering.deliver()
+        assert decisions(news()) == told
+
+    def test_our_own_withdrawal_is_no_decision_though_its_answer_was_lost(
+        self, delivering: Delivering, news: Callable[[], list[tuple[str, dict[str, Any]]]]
+    ) -> None:
+        delivering.arrive(an_invoice())
+        delivering.arrive(an_invoice(Balance=0, SyncToken="1"))
+        delivering.change(Invoice, delivered_revision=1)
+        delivering.change(Document, state="invoice_created", withdrawn=False)
+        news()
+        delivering.deliver()
+        assert decisions(news()) == []
+
+
+def decisions(told: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, str]]:
+    """Return (before, state) of each decision that was told."""
+    return [(data["before"], data["state"]) for kind, data in told if kind == "invoice.decided"]

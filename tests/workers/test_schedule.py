@@ -97,6 +97,7 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
         old = at - timedelta(days=91)
         session.add(Notice(format="own", status="done", received_at=old, handled_at=old))
         told = {"event_id": "one", "type": "connection.paused", "subject": busy, "data": {}}
+        told["environment"] = "simulator"
         session.add(FeedEvent(connection_id=busy, at=at, waiting=False, **told))
         for hours in range(0, 480, 16):
             heard = {"connection_id": busy, "received_at": at - timedelta(hours=hours)}

@@ -1,9 +1,10 @@
 """Delivers recorded invoices into Infactor's database, in order; never delays the recording."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -21,7 +22,7 @@ from service.infactor.collection import (
     own_key,
     state_of,
 )
-from service.infactor.document_lifecycle import MARKER, columns_of, decide
+from service.infactor.document_lifecycle import MARKER, columns_of, decide, is_withdrawn
 from service.infactor.mongo import from_bson
 from service.infactor.users import Account, preferred
 from service.infactor.warnings import WarningCode, warning
@@ -37,7 +38,6 @@ from workers.delivery.circuit import Infactor, InfactorUnavailable, reaching_inf
 from workers.delivery.findings import (
     DocumentChange,
     changed_after_approval,
-    decided,
     keep_changes,
 )
 
@@ -255,9 +255,7 @@ class DeliveryResults:
                 "changed": list(result.changed),
             }
         )
-        self._happenings += invoice_events.of_delivery(
-            sent.connection_id, sent.id, action, sent.revision
-        )
+        self._happenings += _happenings(delivery, result, action)
         if result.after is not None:
             self._documents.append(self._document(delivery, result, action))
         self._note_change(delivery, result)
@@ -303,13 +301,36 @@ class DeliveryResults:
             withdrawn=after.marks.get(MARKER) if after else None,
         )
         self._changes.append(change)
-        if delivery.seen is not None and result.action is Action.FROZEN and change.moved:
-            self._happenings.append(decided(change))
         self._changed[delivery.invoice.id] = (
             changed_after_approval(change, result.before, delivery.order.mapped, self._currency)
             if result.action is Action.FROZEN and result.before is not None
             else []
         )
+
+
+def _happenings(delivery: Delivery, result: DeliveryResult, action: Action) -> Iterator[Happening]:
+    """Yield what was done, and before and after it what somebody in Infactor has decided."""
+    sent, seen = delivery.invoice, delivery.seen
+    told = partial(invoice_events.of_decision, sent.connection_id, sent.id)
+    if result.before is not None:
+        last, found = seen.state if seen else "", state_of(result.before).state
+        if found != last and not _is_our_move(seen, result):
+            yield told(last, found)
+    yield from invoice_events.of_delivery(sent.connection_id, sent.id, action, sent.revision)
+    if result.after is not None and result.state is not None:
+        left = state_of(result.after).state
+        if result.state != left:  # in the moment after our write
+            yield told(left, result.state)
+
+
+def _is_our_move(seen: Document | None, result: DeliveryResult) -> bool:
+    """Return whether we moved the document that was found to where it is, and did not hear back."""
+    there = result.before or {}
+    if is_withdrawn(there):
+        return seen is None or seen.state == State.INVOICE_CREATED
+    if there.get("state") != State.INVOICE_CREATED:
+        return False
+    return seen is None or (seen.withdrawn and result.repeated)
 
 
 def _action(delivery: Delivery, result: DeliveryResult) -> Action:

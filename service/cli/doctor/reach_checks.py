@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from secrets import token_hex
 
 import httpx
+import msgspec
 
 from service.cli.doctor.check import CheckResult, bad, ok, warn
 from service.config import parsers
@@ -11,15 +13,17 @@ from service.config.settings import Settings
 from service.coordination import heartbeats
 from service.errors import ConfigurationError
 from service.kit.clock import now
-from service.kit.signed_post import NotSent
+from service.kit.signed_post import NotSent, SignedPost
 from service.kit.tls import public_authorities
 from service.monitoring.alert_sender import AlertSender, channels, send_test
 from service.services import Services
+from service.store.events import EVENTS_MEDIA_TYPE, CloudEvent
 from service.web.webhook.endpoint import NO_SIGNATURE, PATH
 
 _SECONDS = 8.0
 _PUBLIC = "public address"
 _ALERTS = "alerts"
+_EVENTS = "events"
 
 
 def public_address(settings: Settings) -> Iterator[CheckResult]:
@@ -87,6 +91,37 @@ def alerts_out(settings: Settings) -> Iterator[CheckResult]:
             yield ok(_ALERTS, f"{channel.name} accepted a test message")
         finally:
             channel.close()
+
+
+def events_out(settings: Settings) -> Iterator[CheckResult]:
+    """Send an event that says nothing to EVENTS_URL."""
+    if settings.events_url is None or settings.events_secret is None:
+        yield ok(_EVENTS, "not configured: they can be read by the API, if that is on")
+        return
+    url, secret = settings.events_url, settings.events_secret
+    listener = SignedPost(url.get_secret_value(), secret.get_secret_value())
+    test = CloudEvent(
+        id=f"test-{token_hex(8)}",
+        source=settings.public_url,
+        type="events.test",
+        subject="test",
+        time=now(),
+        partitionkey="test",
+        data={},
+    )
+    try:
+        listener.send(test.id, msgspec.json.encode(test), EVENTS_MEDIA_TYPE)
+    except NotSent as e:
+        yield bad(
+            _EVENTS,
+            f"EVENTS_URL {e}",
+            "check the address, EVENTS_SECRET and the service there; it must answer 2xx to an event"
+            " of a type that it does not know",
+        )
+    else:
+        yield ok(_EVENTS, "EVENTS_URL accepted a test event")
+    finally:
+        listener.close()
 
 
 CHECK = "webhook"

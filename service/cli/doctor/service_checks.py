@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from service.cli.console import database_trouble
 from service.cli.context import missing_file
 from service.cli.doctor.check import Check, CheckResult, bad, ok, warn
-from service.cli.doctor.reach_checks import alerts_out, public_address
+from service.cli.doctor.reach_checks import alerts_out, events_out, public_address
 from service.config import parsers
 from service.config.settings import Settings
 from service.coordination import heartbeats
@@ -341,4 +341,5 @@ CHECKS: list[tuple[str, Check]] = [
     ("mongodb", infactors_database),
     ("intuit", intuit),
     ("alerts", alerts_out),
+    ("events", events_out),
 ]

@@ -22,6 +22,8 @@ class FeedEvent(Base):
     __tablename__ = "events"
     __table_args__ = (
         Index("ux_events_position", "position", unique=True),
+        Index("ix_events_environment", "environment", "position"),
+        Index("ix_events_connection_id", "connection_id"),
         Index("ix_events_at", "at"),
         Index(
             "ix_events_waiting",
@@ -36,6 +38,8 @@ class FeedEvent(Base):
     # Its place among all events, given after the commit; see `store.events.place`.
     position: Mapped[int | None] = mapped_column(BigInteger)
     connection_id: Mapped[str] = mapped_column(String(32))
+    # Its connection's, so that a page is read from one index.
+    environment: Mapped[str] = mapped_column(String(16))
     type: Mapped[str] = mapped_column(String(32))  # an EventType
     subject: Mapped[str] = mapped_column(String(64))
     at: Mapped[datetime] = mapped_column(Instant)
@@ -48,9 +52,10 @@ class FeedEvent(Base):
 
 
 class EventPosition(Base):
-    """The last position that was given to an event; one row."""
+    """The last position that was given to an event, and the last one that was pruned; one row."""
 
     __tablename__ = "event_positions"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     last: Mapped[int] = mapped_column(BigInteger)
+    pruned: Mapped[int] = mapped_column(BigInteger, default=0)

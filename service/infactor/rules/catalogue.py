@@ -28,9 +28,14 @@ def word(code: str) -> str:
     return CATALOGUE[RuleCode(code)].words
 
 
+def is_private(code: RuleCode) -> bool:
+    """Return whether its reasons are never shown to a supplier: they may name another's invoice."""
+    return CATALOGUE[code].advice is None
+
+
 def public(code: RuleCode) -> str:
     """Return what Infactor's document says of the reason: its code, or `review`."""
-    return REVIEW if CATALOGUE[code].advice is None else code.value
+    return REVIEW if is_private(code) else code.value
 
 
 def public_words(code: RuleCode) -> str:

@@ -86,6 +86,16 @@ class Resource:
         return Response(msgspec.json.encode(answer), call.status, media_type="application/json")
 
 
+class ReadOnly:
+    """ASGI application of an address that can only be read, for all other methods."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        allowed = {"Allow": "GET, HEAD"}
+        detail = f"{scope['method']} is not one of GET, HEAD"
+        problem = NotAnswered(ProblemKind.METHOD_NOT_ALLOWED, detail, headers=allowed)
+        await problem.response()(scope, receive, send)
+
+
 class Nowhere:
     """ASGI application of every other address below `/api`."""
 
@@ -171,6 +181,7 @@ def routes() -> list[BaseRoute]:
     return [
         *(Route(BASE + path, Resource(calls, threads)) for path, calls in by_path.items()),
         *openapi.routes,
+        *(Route(route.path, ReadOnly()) for route in openapi.routes),
         Route("/api", Nowhere()),
         Route("/api/{rest:path}", Nowhere()),
     ]

@@ -109,7 +109,7 @@ def _parameters(call: ApiCall) -> list[Schema]:
 
 
 def _statuses(call: ApiCall) -> Sequence[int]:
-    kinds = [*_ALWAYS, *(_OF_BODIES if call.body else ())]
+    kinds = [*_ALWAYS, *(_OF_BODIES if call.body else ()), *call.problems]
     if "{id}" in call.path:
         kinds.append(ProblemKind.NOT_FOUND)
     return sorted({kind.status for kind in kinds})

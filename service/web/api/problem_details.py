@@ -53,6 +53,12 @@ class ProblemKind(Enum):
         "This method does nothing here",
         "Use one that the header `Allow` names.",
     )
+    CURSOR_GONE = (
+        "cursor-gone",
+        410,
+        "The cursor leads nowhere any more",
+        "Read how all is now, by /api/v1/invoices; then read the events without `after`.",
+    )
     TOO_LARGE = (
         "too-large",
         413,

@@ -55,6 +55,7 @@ from service.web.api.schemas import (
 T = TypeVar("T")
 _SECONDS = 2.0
 _RowNumber = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_EventId = Annotated[str, Meta(max_length=32)]
 _MOST_OF_A_FILE = 500
 
 
@@ -195,7 +196,8 @@ def _invoice(line: InvoiceLine) -> InvoiceResource:
     seen = (document.seen_at or document.written_at) if document else invoice.recorded_at
     facts = decoded(invoice.facts) if invoice.facts else None
     return InvoiceResource(
-        id=invoice.document_id,
+        id=invoice.id,
+        infactor_id=invoice.document_id,
         quickbooks_id=invoice.quickbooks_id,
         number=invoice.doc_number,
         connection=invoice.connection_id,
@@ -226,11 +228,20 @@ def _invoice(line: InvoiceLine) -> InvoiceResource:
 
 def show_invoice(call: Call) -> InvoiceFile:
     with call.services.database.read(seconds=_SECONDS) as session:
-        id_ = invoice_record.id_of(session, call.environment, call.id)
+        id_ = _invoice_id(session, call, call.id)
         found = id_ and invoice_record.record(session, call.environment, id_, most=_MOST_OF_A_FILE)
     if not found:
         raise NotAnswered(ProblemKind.NOT_FOUND, "no invoice has this id")
     return invoice_file(found)
+
+
+def _invoice_id(session: Session, call: Call, text: str) -> str | None:
+    """Return our id of the invoice that this text names; raises NotAnswered if it names several."""
+    found = invoice_record.ids_of(session, call.environment, text)
+    if len(found) > 1:
+        detail = "several invoices are known by this id in Infactor: send the `id` of /invoices"
+        raise NotAnswered(ProblemKind.INVALID_REQUEST, detail)
+    return found[0] if found else None
 
 
 def list_findings(call: Call) -> FindingList:
@@ -242,8 +253,7 @@ def list_findings(call: Call) -> FindingList:
             is_open=_given(query.open),
             supplier_id=_supplier_id(session, query.supplier),
             connection_id=_given(query.connection),
-            invoice_id=invoice
-            and (invoice_record.id_of(session, call.environment, invoice) or invoice),
+            invoice_id=invoice and (_invoice_id(session, call, invoice) or invoice),
             severity=_given(query.severity),
         )
         found = keyset.finding_lines(
@@ -260,7 +270,8 @@ def _finding(row: ListedFinding) -> FindingResource:
     facts = finding_facts(row.finding)
     return FindingResource(
         **{name: getattr(facts, name) for name in facts.__struct_fields__},
-        invoice=row.invoice.document_id,
+        invoice=row.invoice.id,
+        infactor_id=row.invoice.document_id,
         number=row.invoice.doc_number,
         connection=row.company.id,
         company=row.company.company_name,
@@ -269,15 +280,24 @@ def _finding(row: ListedFinding) -> FindingResource:
 
 def list_events(call: Call) -> EventList:
     query: EventQueries = call.query
-    position = _after(query.after, "events", _RowNumber) or 0
+    place = _after(query.after, "events", tuple[_RowNumber, _EventId])
+    began = events.FeedPlace(*place) if place else None
     with call.services.database.read(seconds=_SECONDS) as session:
+        if began and not events.leads_on(session, began):
+            raise NotAnswered(
+                ProblemKind.CURSOR_GONE,
+                "events behind it were deleted, or the database was restored from a backup",
+            )
+        position = began.position if began else 0
         found = events.after(session, call.environment, position, query.limit + 1)
+        end = events.end(session)
     page, more = found[: query.limit], len(found) > query.limit
+    if more:
+        end = events.FeedPlace(page[-1].position or 0, page[-1].event_id)
     source = call.services.settings.public_url
-    last = page[-1].position if page else position
     return EventList(
         items=[events.as_cloud_event(one, source) for one in page],
-        next=cursor_of("events", last),
+        next=cursor_of("events", (end.position, end.event_id)),
         more=more,
     )
 

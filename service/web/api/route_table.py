@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from service.queries.invoice_file import InvoiceFile
 from service.web.api import resources
+from service.web.api.problem_details import ProblemKind
 from service.web.api.resources import Call
 from service.web.api.schemas import (
     ConnectionList,
@@ -40,6 +41,7 @@ class ApiCall:
     status: int = 200
     query: type[Struct] = NoQuery
     body: type[Struct] | None = None
+    problems: Sequence[ProblemKind] = ()  # beside those of every call
 
 
 CALLS: Sequence[ApiCall] = (
@@ -114,5 +116,6 @@ CALLS: Sequence[ApiCall] = (
         work=resources.list_events,
         answer=EventList,
         query=EventQueries,
+        problems=(ProblemKind.CURSOR_GONE,),
     ),
 )

@@ -185,7 +185,8 @@ class ConnectionList(Struct, frozen=True, kw_only=True):
 class InvoiceResource(Struct, frozen=True, kw_only=True):
     """One invoice: what it is, where it is in Infactor, and what speaks against it."""
 
-    id: Annotated[str, Meta(description="Infactor's invoiceId.")]
+    id: Annotated[str, Meta(description="Our own id; no other invoice has it.")]
+    infactor_id: Annotated[str, Meta(description="Infactor's invoiceId: another if adopted.")]
     quickbooks_id: str
     number: str
     connection: str
@@ -229,7 +230,8 @@ class InvoiceList(Struct, frozen=True, kw_only=True):
 class FindingResource(FindingFacts, frozen=True, kw_only=True):
     """A difference between what was approved and what is so now, for somebody to review."""
 
-    invoice: Annotated[str, Meta(description="Infactor's invoiceId.")]
+    invoice: Annotated[str, Meta(description="The invoice's id.")]
+    infactor_id: Annotated[str, Meta(description="Infactor's invoiceId: another if adopted.")]
     number: Annotated[str, Meta(description="The invoice's number.")]
     connection: str
     company: str

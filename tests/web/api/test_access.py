@@ -171,3 +171,10 @@ def test_a_search_that_takes_too_long_says_how_to_ask_for_less(place: Place) -> 
         "detail": "the database took too long",
         "advice": "Ask for less: a connection, a supplier, or a smaller `limit`.",
     }
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
+def test_the_description_can_only_be_read(api: Api, path: str) -> None:
+    answer = api.post(path, {})
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert answer.json()["type"] == "/api/v1/docs#method-not-allowed"

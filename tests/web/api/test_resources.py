@@ -64,6 +64,7 @@ class TestInvoices:
         assert recorded_at == changed_at
         assert found == {
             "id": api.place.invoice_id("9"),
+            "infactor_id": api.place.invoice_id("9"),
             "quickbooks_id": "9",
             "number": "109",
             "connection": both[1],
@@ -86,6 +87,7 @@ class TestInvoices:
                     "words": "partly paid",
                     "text": "34.5 of 1234.5 is left to be paid.",
                     "figures": {"balance": "34.5", "total": "1234.5"},
+                    "private": False,
                 }
             ],
             "warnings": [],
@@ -95,6 +97,7 @@ class TestInvoices:
                     "words": "terms too long",
                     "text": "It is dated 2026-11-01 and due on 2099-12-01.",
                     "figures": {"dated": "2026-11-01", "due": "2099-12-01"},
+                    "private": False,
                 }
             ],
             "revision": 1,
@@ -151,6 +154,16 @@ class TestInvoices:
             f" WHERE invoice_id = '{place.invoice_id('5')}'"
         )
         assert ids(api.items("/invoices", supplier="supplier@example.com")) == list("123467")
+        listed = {one["quickbooks_id"]: one["supplier"] for one in api.items("/invoices")}
+        assert (listed["5"], listed["6"]) == (THEIRS, "supplier@example.com")
+        assert sorted(ids(api.items("/invoices", supplier=THEIRS))) == ["5", "9"]
+        assert api.get(f"/invoices/{place.invoice_id('5')}").json()["supplier"] == THEIRS
+        with place.services.database.write() as session:
+            at = {"found_at": now(), "changed_at": now()}
+            session.add(a_finding(place.invoice_id("5"), both[0], "info", **at))
+        (finding,) = api.items("/findings", supplier=THEIRS)
+        assert finding["number"] == "105"
+        assert api.items("/findings", supplier="supplier@example.com") == []
 
     def test_the_file_has_history_and_originals_in_their_own_digits(
         self, api: Api, both: tuple[str, str]
@@ -185,7 +198,37 @@ class TestInvoices:
         change(api.place, update(Invoice).where(Invoice.quickbooks_id == "2").values(**old))
         assert api.get("/invoices/5c8f2b1e9d3a4f0012ab34c1").json()["quickbooks_id"] == "2"
         assert api.get("/invoices/Quickbook%20%231465").json()["quickbooks_id"] == "2"
-        assert api.get(f"/invoices/{api.place.invoice_id('2')}").json()["id"] == "Quickbook #1465"
+        found = api.get(f"/invoices/{api.place.invoice_id('2')}").json()
+        assert (found["id"], found["infactor_id"]) == (
+            *(api.place.invoice_id("2"), "Quickbook #1465"),
+        )
+
+    def test_a_name_that_two_adopted_invoices_have_in_infactor_is_refused(
+        self, api: Api, both: tuple[str, str]
+    ) -> None:
+        for number, key in (("2", "a" * 24), ("4", "b" * 24)):
+            old = {"adopted": key, "adopted_as": "Quickbook #1465/2"}
+            change(api.place, update(Invoice).where(Invoice.quickbooks_id == number).values(**old))
+        answer = api.get("/findings", invoice="Quickbook #1465/2")
+        assert answer.status_code == 400
+        assert "send the `id` of /invoices" in answer.json()["detail"]
+        listed = {one["quickbooks_id"]: one["id"] for one in api.items("/invoices")}
+        assert api.get(f"/invoices/{listed['4']}").json()["quickbooks_id"] == "4"
+
+
+def test_what_no_supplier_may_see_is_marked(api: Api, both: tuple[str, str]) -> None:
+    twin = {
+        "code": "duplicate_elsewhere",
+        "figures": {"number": "7", "twin": "x", "shared": "buyer"},
+    }
+    change(api.place, update(Invoice).where(Invoice.quickbooks_id == "1").values(holds=[twin]))
+    with api.place.services.database.write() as session:
+        id_, at = api.place.invoice_id("1"), {"found_at": now(), "changed_at": now()}
+        about = {"kind": "rule", "cause": "duplicate_elsewhere", "field": "duplicate_elsewhere"}
+        session.add(a_finding(id_, both[0], "warning", **about, **at))
+    file = api.get(f"/invoices/{api.place.invoice_id('1')}").json()
+    assert [one["private"] for one in file["holds"]] == [True]
+    assert [one["private"] for one in api.items("/findings")] == [True]
 
 
 def test_an_invoice_that_nobody_knows_is_not_found(api: Api) -> None:
@@ -294,7 +337,9 @@ class TestFindings:
             "closed_at": None,
             "acknowledged_at": None,
             "note": None,
+            "private": False,
             "invoice": api.place.invoice_id("1"),
+            "infactor_id": api.place.invoice_id("1"),
             "number": "101",
             "connection": both[0],
             "company": "Our Books",

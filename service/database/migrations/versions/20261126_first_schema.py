@@ -672,6 +672,7 @@ def _events() -> None:
         sa.Column("event_id", sa.String(32), nullable=False),
         sa.Column("position", sa.BigInteger),
         sa.Column("connection_id", sa.String(32), nullable=False),
+        sa.Column("environment", sa.String(16), nullable=False),
         sa.Column("type", sa.String(32), nullable=False),
         sa.Column("subject", sa.String(64), nullable=False),
         sa.Column("at", _INSTANT, nullable=False),
@@ -682,6 +683,8 @@ def _events() -> None:
         sa.Column("error", sa.Text),
     )
     op.create_index("ux_events_position", "events", ["position"], unique=True)
+    op.create_index("ix_events_environment", "events", ["environment", "position"])
+    op.create_index("ix_events_connection_id", "events", ["connection_id"])
     op.create_index("ix_events_at", "events", ["at"])
     op.create_index(
         "ix_events_waiting", "events", ["connection_id", "position"], **_where("waiting")
@@ -690,6 +693,7 @@ def _events() -> None:
         "event_positions",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("last", sa.BigInteger, nullable=False),
+        sa.Column("pruned", sa.BigInteger, nullable=False),
     )
 
 
