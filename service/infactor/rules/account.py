@@ -38,7 +38,6 @@ RULES = (
         limit=Limit(10, "percent"),
         words="a customer with unapplied credits",
         explains="Unapplied credits are more than {share} percent of what its buyer has open.",
-        field="CustomerRef",
         advice=(
             "This customer has credits or payments in QuickBooks that are applied to no invoice. "
             "Apply them to the invoices that they are for."

@@ -70,7 +70,6 @@ RULES = (
         test=_no_due_date,
         words="without a due date",
         explains="It has no due date.",
-        field="DueDate",
         advice=(
             "This invoice has no due date. In QuickBooks, open the invoice, fill in 'Due date' and "
             "save."
@@ -83,7 +82,6 @@ RULES = (
         limit=Limit(0, "days"),
         words="overdue",
         explains="It was due on {due}.",
-        field="DueDate",
         advice=(
             "This invoice is overdue. If you agreed on a later date with your customer, correct "
             "'Due date' in QuickBooks."
@@ -97,7 +95,6 @@ RULES = (
         limit=Limit(7, "days"),
         words="due too soon",
         explains="It is due on {due}.",
-        field="DueDate",
         advice="This invoice is due so soon that it is not financed any more.",
     ),
     Rule(
@@ -107,7 +104,6 @@ RULES = (
         limit=Limit(120, "days"),
         words="terms too long",
         explains="It is dated {dated} and due on {due}.",
-        field="DueDate",
         advice=(
             "The time to pay on this invoice is longer than Infactor finances. If the due date is "
             "a mistake, correct 'Due date' in QuickBooks."
@@ -120,7 +116,6 @@ RULES = (
         limit=Limit(180, "days"),
         words="too old",
         explains="It is dated {dated}.",
-        field="TxnDate",
         advice="This invoice is older than Infactor finances.",
     ),
     Rule(
@@ -130,7 +125,6 @@ RULES = (
         limit=Limit(1, "days"),
         words="dated in the future",
         explains="It is dated {dated}.",
-        field="TxnDate",
         advice=(
             "The date of this invoice is in the future. It is offered when that day comes; if it "
             "is a mistake, correct 'Invoice date' in QuickBooks."

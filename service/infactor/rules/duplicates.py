@@ -67,7 +67,6 @@ RULES = (
         limit=Limit(180, "days"),
         words="a duplicate",
         explains="It has the same {shared} as invoice {number} ({twin}) of this supplier.",
-        field="DocNumber",
         advice=(
             "Another invoice in your QuickBooks has the same number, or the same customer, amount "
             "and date. Delete or void the one that is not right, or correct it, and save."

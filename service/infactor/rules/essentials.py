@@ -52,7 +52,6 @@ RULES = (
         words="voided",
         explains="It was voided in QuickBooks.",
         standard=Mode.HOLD,
-        field="TotalAmt",
         advice="The invoice was voided in QuickBooks. If that was a mistake, make a new invoice.",
     ),
     Rule(
@@ -62,7 +61,6 @@ RULES = (
         words="total of zero or less",
         explains="Its total is {total}.",
         standard=Mode.HOLD,
-        field="TotalAmt",
         advice=(
             "Only invoices with a total above zero can be financed. Correct the lines in "
             "QuickBooks if the total is wrong."
@@ -75,7 +73,6 @@ RULES = (
         words="paid",
         explains="Nothing is left to be paid of {total}.",
         standard=Mode.HOLD,
-        field="Balance",
         advice=(
             "Nothing is left to be paid on this invoice. If a payment was applied to it by "
             "mistake, take it off in QuickBooks."
@@ -88,7 +85,6 @@ RULES = (
         words="partly paid",
         explains="{balance} of {total} is left to be paid.",
         standard=Mode.HOLD,
-        field="Balance",
         advice=(
             "Part of this invoice has been paid already, and Infactor can only finance the whole. "
             "If a payment was applied by mistake, take it off in QuickBooks."
@@ -101,7 +97,6 @@ RULES = (
         words="another currency",
         explains="It is in {currency}, and Infactor shows {infactors}.",
         standard=Mode.HOLD,
-        field="CurrencyRef",
         advice=(
             "Infactor shows amounts in {currency} only, and this invoice is in another currency. "
             "To have it financed, make it in {currency} in QuickBooks."

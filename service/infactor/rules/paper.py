@@ -58,7 +58,6 @@ RULES = (
         test=_not_sent,
         words="never sent",
         explains="It was neither e-mailed nor printed from QuickBooks.",
-        field="EmailStatus",
         advice=(
             "This invoice was not sent to your customer from QuickBooks. Open it there and send or "
             "print it."
@@ -71,7 +70,6 @@ RULES = (
         test=_lines_differ,
         words="lines that differ from the total",
         explains="Its lines and tax come to {lines}, and its total is {total}.",
-        field="Line",
         advice=(
             "The lines and the tax of this invoice do not add up to its total. In QuickBooks, open "
             "the invoice, check its lines, discount and tax, and save."
@@ -85,7 +83,6 @@ RULES = (
         words="with online payment",
         explains="Online payment is on, and pays the supplier.",
         lender=Mode.SIGNAL,
-        field="AllowOnlinePayment",
         advice=(
             "This invoice can be paid online, which pays you and not Infactor. In QuickBooks, open "
             "the invoice, turn off online payment and save."

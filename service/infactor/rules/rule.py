@@ -56,8 +56,6 @@ class Rule:
     standard: Mode = Mode.SIGNAL
     lender: Mode = Mode.HOLD
     limit: Limit | None = None
-    field: str = ""
-    """QuickBooks' name of the field that is the reason, if it is one."""
     advice: str | None = None
     """What the supplier can do. None where they can do nothing, or must not know why."""
     after_approval: Severity | None = None
