@@ -219,7 +219,7 @@ def _invoice(line: InvoiceLine) -> InvoiceResource:
         warnings=warnings_of(invoice.warnings, invoice.delivery_warnings),
         revision=invoice.revision,
         delivered_revision=invoice.delivered_revision,
-        delivery_error=invoice.delivery_error,
+        delivery_error=invoice.delivery.error,
         approved_at=invoice.approved_at,
         recorded_at=invoice.recorded_at,
         changed_at=max(invoice.recorded_at, seen),
