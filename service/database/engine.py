@@ -195,9 +195,18 @@ def _engine(url: str, pool_size: int) -> Engine:
         hide_parameters=True,
         connect_args={**_NOTICES_A_DEAD_NETWORK, "options": _OPTIONS},
     )
+    event.listen(engine, "connect", _prepare_postgresql)
     event.listen(engine, "connect", _trust)
     event.listen(engine, "checkout", partial(_test_unless_trusted, engine.dialect))
     return engine
+
+
+def _prepare_postgresql(driver: Any, _: ConnectionPoolEntry) -> None:
+    # Where SQLite is used, nothing needs it.
+    from psycopg.types.array import ListBinaryDumper  # noqa: PLC0415
+
+    # As text, which the driver prefers, it takes eighty times as long to quote an array of JSON.
+    driver.adapters.register_dumper(list, ListBinaryDumper)
 
 
 def _trust(_: object, record: ConnectionPoolEntry) -> None:

@@ -12,8 +12,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import bson
 from bson import ObjectId
 from bson.errors import InvalidDocument
+from bson.raw_bson import RawBSONDocument
 from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge
 
@@ -21,8 +23,9 @@ from service.domain import Action, RuleCode, State
 from service.errors import InfactorAway
 from service.infactor import document_lifecycle
 from service.infactor.document_lifecycle import MARKER, REMARK, Decision
+from service.infactor.mapped_document import MappedDocument
 from service.infactor.mapping import PREFIX
-from service.infactor.mongo import InfactorDatabase, from_bson, infactors_errors, to_bson
+from service.infactor.mongo import InfactorDatabase, from_bson, infactors_errors
 
 REVISION = "qbkRevision"
 """The field with the document's revision."""
@@ -54,7 +57,7 @@ class DeliveryOrder:
 
     key: Key
     revision: int
-    mapped: Mapping[str, Any] | None
+    mapped: MappedDocument | None
     hold: RuleCode | None
     handed_over: bool = False
     may_create: bool = True
@@ -103,7 +106,7 @@ class _Write:
     order: DeliveryOrder
     before: Mapping[str, Any] | None
     decision: Decision
-    request: InsertOne[dict[str, Any]] | UpdateOne
+    request: InsertOne[Any] | UpdateOne
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,13 @@ class InvoiceCollection:
     ) -> dict[Key, DeliveryResult | DeliveryRefusal]:
         """Write the orders; return the results, without those whose document kept changing."""
         left = {order.key: order for order in orders}
-        ended = self._write([self._creation(o) for o in left.values() if _is_creatable(o)])
+        ended = self._write(
+            [
+                _creation(order, order.mapped)
+                for order in left.values()
+                if order.mapped is not None and _is_creatable(order)
+            ]
+        )
         for _ in range(_MOST_ROUNDS):
             left = {key: order for key, order in left.items() if key not in ended}
             if not left:
@@ -177,10 +186,6 @@ class InvoiceCollection:
                 ended[key] = made
         return ended | self._write(writes)
 
-    def _creation(self, order: DeliveryOrder) -> _Write:
-        decision = document_lifecycle.decide(None, to_bson(order.mapped), order.hold)
-        return _Write(order, None, decision, _request(order, None, decision))
-
     def _decide(
         self, order: DeliveryOrder, current: Mapping[str, Any] | None
     ) -> DeliveryResult | _Write:
@@ -189,7 +194,7 @@ class InvoiceCollection:
         revision = _revision_of(current)
         decision = document_lifecycle.decide(
             current,
-            to_bson(order.mapped),
+            order.mapped.as_stored(),
             order.hold,
             withdraw=self._withdraw,
             handed_over=order.handed_over,
@@ -204,7 +209,7 @@ class InvoiceCollection:
                 action=Action.UNCHANGED,
                 before=current,
                 after=current,
-                state=_text_of_state(current),
+                state=text_of_state(current),
                 repeated=repeated,
                 newer=revision if ahead else None,
             )
@@ -213,9 +218,11 @@ class InvoiceCollection:
                 action=decision.action,
                 before=current,
                 after=current,
-                state=_text_of_state(current),
+                state=text_of_state(current),
                 changed=decision.changed,
             )
+        if current is None:
+            return _creation(order, order.mapped)
         return _Write(order, current, decision, _request(order, current, decision))
 
     def _write(self, writes: Sequence[_Write]) -> dict[Key, DeliveryResult | DeliveryRefusal]:
@@ -315,15 +322,23 @@ def own_key(text: str) -> Key:
 
 def _is_creatable(order: DeliveryOrder) -> bool:
     """Return whether the document may be inserted without a look at what is there."""
-    return order.unseen and order.may_create and order.mapped is not None and order.hold is None
+    return order.unseen and order.may_create and order.hold is None
 
 
-def _request(
-    order: DeliveryOrder, before: Mapping[str, Any] | None, decision: Decision
-) -> InsertOne[dict[str, Any]] | UpdateOne:
-    if before is None:
-        whole = {"_id": order.key, **(decision.document or {}), REVISION: order.revision}
-        return InsertOne(whole)
+def _creation(order: DeliveryOrder, mapped: MappedDocument) -> _Write:
+    def whole(document: Mapping[str, Any]) -> dict[str, Any]:
+        return {"_id": order.key, **document, REVISION: order.revision}
+
+    inserted = whole(mapped.doubles())
+    try:
+        request = InsertOne[Any](RawBSONDocument(bson.encode(inserted, check_keys=True)))
+    except InvalidDocument:  # a name that MongoDB 4.2 does not allow, or what nobody can store
+        inserted = whole(mapped.as_stored())
+        request = InsertOne[Any](inserted)
+    return _Write(order, None, Decision(Action.CREATE, inserted), request)
+
+
+def _request(order: DeliveryOrder, before: Mapping[str, Any], decision: Decision) -> UpdateOne:
     after = before if decision.document is None else decision.document
     values = {name: v for name, v in after.items() if name not in before or before[name] != v}
     gone = {name: "" for name in before if name not in after}
@@ -347,7 +362,7 @@ def _done(write: _Write, after: Mapping[str, Any] | None) -> DeliveryResult:
         action=decision.action,
         before=write.before,
         after=decision.document or write.before,
-        state=_text_of_state(after),
+        state=text_of_state(after),
         changed=decision.changed if written else (),
     )
 
@@ -364,7 +379,7 @@ def _revision_of(document: Mapping[str, Any] | None) -> int:
 
 def state_of(document: Mapping[str, Any]) -> DocumentState:
     return DocumentState(
-        state=_text_of_state(document) or "",
+        state=text_of_state(document) or "",
         revision=_revision_of(document),
         marks={name: from_bson(value) for name, value in marks_of(document).items()},
     )
@@ -375,7 +390,7 @@ def marks_of(document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: document[name] for name in MARKS if name in document}
 
 
-def _text_of_state(document: Mapping[str, Any] | None) -> str | None:
+def text_of_state(document: Mapping[str, Any] | None) -> str | None:
     """Return the state as text that fits our tables, whatever was written there."""
     if document is None:
         return None

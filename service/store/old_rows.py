@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Document, Finding, Invoice, OldId
 from service.database.tables.invoices import OLD_ROWS_HELD
-from service.database.types import condition
+from service.database.types import among, condition
 from service.database.upsert import chunked, insert
 from service.domain import FindingKind
 
@@ -44,15 +44,10 @@ def were_matched(session: Session, connection_id: str, quickbooks_ids: Collectio
     connection = session.get(Connection, connection_id)
     if connection is None or connection.adopted_at is None:
         return False
-    missed = (
-        session.execute(
-            select(OldId.quickbooks_id)
-            .where(OldId.connection_id == connection_id, OldId.quickbooks_id.in_(chunk))
-            .limit(1)
-        ).first()
-        for chunk in chunked(sorted(quickbooks_ids))
+    missed = select(OldId.quickbooks_id).where(
+        OldId.connection_id == connection_id, among(OldId.quickbooks_id, quickbooks_ids)
     )
-    return not any(missed)
+    return session.execute(missed.limit(1)).first() is None
 
 
 def concerned(

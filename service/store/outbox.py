@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Text, and_, case, func, or_, select, type_coerce, update
 from sqlalchemy.orm import Session, aliased, defer, joinedload
 from sqlalchemy.sql.base import ExecutableOption
 
@@ -26,6 +26,7 @@ from service.database.tables.invoices import OLD_ROWS_HELD
 from service.database.types import among, condition, has_come
 from service.database.upsert import Insert, excluded, insert_all, update_all
 from service.domain import Action
+from service.kit import exact_json
 from service.kit.clock import now
 
 _OUTGOING = and_(
@@ -65,7 +66,8 @@ def _replace_revision(statement: Insert) -> Insert:
 
 
 class Outgoing(NamedTuple):
-    """What a delivery needs of a recorded invoice: columns of it and its state by the same names.
+    """What a delivery needs of a recorded invoice: columns of it and its state by the same names,
+    and the text of what is mapped.
 
     Not an `Invoice`, because SQLAlchemy takes longer to make one than Infactor to store it.
     """
@@ -80,7 +82,7 @@ class Outgoing(NamedTuple):
     hold: str | None
     holds: list[Any]
     signals: list[Any]
-    mapped: dict[str, Any] | None
+    mapped_text: str | None
     buyer_emails: list[Any]
     balance: Decimal | None
     currency: str | None
@@ -88,9 +90,18 @@ class Outgoing(NamedTuple):
     adopted: str | None
     delivery_warnings: list[Any]
 
+    @property
+    def mapped(self) -> dict[str, Any] | None:
+        """The mapped invoice, decoded each time."""
+        return None if self.mapped_text is None else exact_json.decode(self.mapped_text)
 
+
+_NOT_OF_INVOICE: dict[str, ColumnElement[Any]] = {
+    "delivered_revision": DeliveryState.delivered_revision.expression,
+    "mapped_text": type_coerce(Invoice.mapped, Text),
+}
 _OUTGOING_COLUMNS = [
-    DeliveryState.delivered_revision if name == "delivered_revision" else getattr(Invoice, name)
+    _NOT_OF_INVOICE[name] if name in _NOT_OF_INVOICE else getattr(Invoice, name)
     for name in Outgoing._fields
 ]
 

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from service.infactor.collection import _is_there_already
+from service.infactor.collection import DeliveryOrder, InvoiceCollection, _is_there_already
+from service.infactor.mapped_document import MappedDocument
+from service.infactor.mongo import InfactorDatabase
 
 _OLD = "E11000 duplicate key error collection: infactor.invoices index: "
 
@@ -27,3 +29,13 @@ _OLD = "E11000 duplicate key error collection: infactor.invoices index: "
 )
 def test_whether_a_document_of_this_id_was_there_first(error: dict[str, Any], there: bool) -> None:
     assert _is_there_already({"code": 11000, **error}) is there
+
+
+def test_names_that_mongodb_does_not_allow_are_stored_with_others(opened: InfactorDatabase) -> None:
+    mapped = MappedDocument.of({"state": "invoice_created", "items": [{"$ref": {"a.b": 1}}]})
+    order = DeliveryOrder(key="qbk-1", revision=1, mapped=mapped, hold=None, unseen=True)
+    collection = InvoiceCollection(opened, withdraw=True)
+    collection.deliver([order])
+    assert collection.read(["qbk-1"], ("items",))["qbk-1"]["items"] == [
+        {"\N{FULLWIDTH DOLLAR SIGN}ref": {"a\N{FULLWIDTH FULL STOP}b": 1.0}}
+    ]

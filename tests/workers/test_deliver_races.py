@@ -13,8 +13,10 @@ from service.database.tables import DeliveryState, Document, Invoice
 from service.domain import RuleCode
 from service.infactor.collection import DeliveryOrder, InvoiceCollection
 from service.infactor.document_lifecycle import QUICKBOOKS_OWNED, SUPPLIER
+from service.infactor.mapped_document import MappedDocument
 from service.infactor.mongo import InfactorDatabase
-from service.store import connections
+from service.kit.clock import now
+from service.store import connections, outbox
 from tests.servers import wait_until
 from tests.store.test_row_locks import is_waited_for
 from tests.workers.delivering import Delivering
@@ -36,7 +38,11 @@ def order(
         "state": "invoice_created",
     }
     return DeliveryOrder(
-        key=key, revision=revision, mapped=mapped, hold=RuleCode(hold) if hold else None, **more
+        key=key,
+        revision=revision,
+        mapped=MappedDocument.of(mapped),
+        hold=RuleCode(hold) if hold else None,
+        **more,
     )
 
 
@@ -136,14 +142,15 @@ def test_a_late_creation_of_what_is_held_by_now_is_taken_back(
     """The worker with the first revision writes only after the second one was found to be held."""
     world, infactor = delivering.world, database_of(delivering)
     world.arrive(an_invoice())
-    first = delivering.record()
+    with world.services.database.read() as session:
+        (first,) = outbox.due(session, world.connection_id, now(), 1)
     world.arrive(an_invoice(Balance=0.0))
     delivering.deliver()
     assert delivering.receipts() == [(2, "held", None)]
     late = order_for(first, None, world.connection(), {}, None)
     made = InvoiceCollection(infactor, withdraw=True).deliver([late])
     delivery = Delivery(first, None, late, made[first.id])
-    results = DeliveryResults(world.connection(), [delivery], currency="USD")
+    results = DeliveryResults(world.services.settings, world.connection(), [delivery])
     results.save(world.services.database)
     delivering.deliver()
     assert delivering.state()[0] == "invoice_rejected"

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -22,8 +23,10 @@ from service.infactor.collection import (
     Key,
     own_key,
     state_of,
+    text_of_state,
 )
 from service.infactor.document_lifecycle import MARKER, columns_of, decide, is_withdrawn
+from service.infactor.mapped_document import MappedDocument
 from service.infactor.mongo import from_bson
 from service.infactor.users import Account, preferred
 from service.infactor.warnings import WarningCode, warning
@@ -43,9 +46,9 @@ from workers.delivery.findings import (
 )
 
 _MOST_LOGGED = 20
-_BATCH = 500
+_BATCH = 1000
 # After so many batches the company waits for its next turn: all companies share the workers.
-_MOST_BATCHES = 10
+_MOST_BATCHES = 5
 _FIRST_PAUSE = timedelta(seconds=30)
 _LONGEST_PAUSE = timedelta(hours=1)
 _NOT_REGISTERED = {
@@ -118,7 +121,7 @@ def _deliver_batch(
 
 
 def order_for(
-    invoice: Invoice | Outgoing,
+    invoice: Outgoing,
     seen: Document | None,
     company: Connection,
     registered: Mapping[str, str],
@@ -130,13 +133,13 @@ def order_for(
     `registered` is the result of `Users.registered_buyers`. A new document gets the name and
     address of the supplier's `account`.
     """
-    mapped, warnings = invoice.mapped, []
-    if mapped is not None:
+    mapped, warnings = None, []
+    if invoice.mapped_text is not None:
         address, known = preferred(addresses_of(invoice), registered)
-        mapped = {**mapped, "buyerEmail": address, "companyEmail": address}
+        own = {"buyerEmail": address, "companyEmail": address}
         if account is not None:
-            mapped["supplierName"] = account.name
-            mapped["supplierAddress"] = account.address
+            own |= {"supplierName": account.name, "supplierAddress": account.address}
+        mapped = MappedDocument(invoice.mapped_text).with_texts(own)
         if address and not known:
             warnings = [dict(_NOT_REGISTERED)]
     return DeliveryOrder(
@@ -192,7 +195,7 @@ class DeliveryResults:
         self._frozen: list[Invoice | Outgoing] = []
         self._changed: dict[str, list[Found]] = {}
         self._changes: list[DocumentChange] = []
-        self._happenings: list[Happening] = []
+        self._happenings: list[Iterator[Happening]] = []
 
     def save(self, database: Database) -> None:
         """Store everything in one transaction; what was not delivered becomes due again later."""
@@ -210,7 +213,7 @@ class DeliveryResults:
             for sent in self._frozen:
                 inbox.take_back(session, sent.connection_id, sent.quickbooks_id, sent.recorded_at)
             outbox.save_documents(session, self._documents)
-            events.tell(session, self._happenings, self._at)
+            events.tell(session, chain.from_iterable(self._happenings), self._at)
             keep_changes(session, self._company.id, self._changes, self._at, self._changed)
         self._log()
 
@@ -261,7 +264,7 @@ class DeliveryResults:
                 "changed": list(result.changed),
             }
         )
-        self._happenings += _happenings(delivery, result, action)
+        self._happenings.append(_happenings(delivery, result, action))
         if result.after is not None:
             self._documents.append(self._document(delivery, result, action))
         self._note_change(delivery, result)
@@ -287,12 +290,11 @@ class DeliveryResults:
         sent = delivery.invoice
         # A decided document keeps its balance, currency and supplier of that time.
         decided = delivery.seen if action is Action.FROZEN else None
-        document = _content(delivery, result) | {"state": result.state}
         return {
             "invoice_id": sent.id,
             "connection_id": sent.connection_id,
             "supplier_id": (decided or self._company).supplier_id,
-            **columns_of({n: v for n, v in document.items() if n not in ("_id", REVISION)}),
+            **_content(delivery, result),
             "revision": sent.revision,
             "written_at": self._at,
             "balance": (decided or sent).balance,
@@ -317,7 +319,7 @@ class DeliveryResults:
         self._changes.append(change)
         self._changed[delivery.invoice.id] = (
             changed_after_approval(
-                change, result.before, delivery.order.mapped, self._settings.infactor_currency
+                change, result.before, delivery.order.mapped.exact, self._settings.infactor_currency
             )
             if result.action is Action.FROZEN and result.before is not None
             else []
@@ -334,7 +336,7 @@ def _happenings(delivery: Delivery, result: DeliveryResult, action: Action) -> I
             yield told(last, found)
     yield from invoice_events.of_delivery(sent.connection_id, sent.id, action, sent.revision)
     if result.after is not None and result.state is not None:
-        left = state_of(result.after).state
+        left = text_of_state(result.after) or ""
         if result.state != left:  # in the moment after our write
             yield told(left, result.state)
 
@@ -370,13 +372,14 @@ def _state_after(result: DeliveryResult) -> DocumentState | None:
 
 
 def _content(delivery: Delivery, result: DeliveryResult) -> dict[str, Any]:
-    """Return Infactor's document in exact numbers: ours, where Infactor stores what we wrote."""
+    """Return the columns of Infactor's document, in exact numbers."""
     order, seen = delivery.order, delivery.seen
-    if result.action is Action.CREATE and order.mapped is not None:
-        return dict(order.mapped)
+    if result.action is Action.CREATE and order.mapped is not None:  # it has what we wrote
+        own = {"state": result.state, "document": order.mapped.as_json}
+        return {**own, "withdrawn": False, "marked": False}
     # What was last seen is what is there, unless the answer to a write in between was lost.
     there = (result.before or {}).get(REVISION)
-    if result.action is Action.UNCHANGED and seen is not None and seen.revision == there:
-        return dict(seen.document)
-    found: dict[str, Any] = from_bson(result.after)
-    return found
+    was_seen = result.action is Action.UNCHANGED and seen is not None and seen.revision == there
+    found = seen.document if seen is not None and was_seen else from_bson(result.after)
+    kept = {name: value for name, value in found.items() if name not in ("_id", REVISION)}
+    return columns_of(kept | {"state": result.state})
