@@ -39,6 +39,12 @@ def copy_row(
     )
 
 
+ADD_DELIVERY_STATES = """INSERT INTO delivery_states
+      (invoice_id, connection_id, revision, recorded_at, delivered_revision, attempts)
+    SELECT id, connection_id, revision, recorded_at, revision, 0 FROM invoices"""
+"""Lets every invoice be delivered."""
+
+
 @contextmanager
 def without_indexes(database: Database, table: type[Base]) -> Iterator[None]:
     """Let rows be inserted during the block, and make the table's indexes then: that is faster."""

@@ -63,7 +63,7 @@ def refused_deliveries(facts: Facts) -> Iterator[Condition]:
             severity=Severity.WARNING,
             since=first.recorded_at,
             text=f"{several(count, 'invoice is', 'invoices are')} not taken by Infactor's database,"
-            f" the first {first.document_id}: {shortened(first.delivery_error or '')}. They are"
+            f" the first {first.document_id}: {shortened(first.delivery.error or '')}. They are"
             " tried again, at most an hour apart.",
             command=_DOCTOR,
         )

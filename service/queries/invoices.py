@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, defer
 
-from service.database.tables import Connection, Document, Finding, Invoice
+from service.database.tables import Connection, DeliveryState, Document, Finding, Invoice
 from service.database.tables.invoices import HELD, TO_FIX, WITHDRAWN
 from service.database.types import condition
 from service.domain import State
@@ -251,7 +251,11 @@ def _has_status(
             return [condition(HELD), func.coalesce(as_offered, "") == ""]
         case "on its way":
             state = _of_invoice(Document.state.expression)
-            late = Invoice.delivered_revision < Invoice.revision
+            outgoing = select(DeliveryState.invoice_id).where(
+                DeliveryState.connection_id == connection_id,
+                DeliveryState.delivered_revision < DeliveryState.revision,
+            )
+            late = Invoice.id.in_(outgoing)
             return [state.is_(None), Invoice.hold.is_(None), ~Invoice.old_rows_held, late]
         case "any":
             return []

@@ -16,7 +16,7 @@ from service.domain import ConnectionState, NoticeStatus
 from service.queries import invoices
 from service.store import outbox, silence
 from service.store.invoices import supplier_of
-from service.store.outbox import CompanyBacklog
+from service.store.outbox import CompanyBacklog, with_delivery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def invoice_lines(
         .where(*_wanted(session, wanted))
         .order_by(Invoice.connection_id, Invoice.quickbooks_id)
         .limit(limit)
-        .options(defer(Invoice.source), defer(Document.document))
+        .options(defer(Invoice.source), defer(Document.document), with_delivery())
     )
     if after is not None:
         query = query.where(tuple_(Invoice.connection_id, Invoice.quickbooks_id) > tuple_(*after))

@@ -9,7 +9,7 @@ from bson import ObjectId
 from pymongo.database import Database
 from sqlalchemy import select, update
 
-from service.database.tables import AuditEntry, Connection, Invoice
+from service.database.tables import AuditEntry, Connection, DeliveryState, Invoice
 from tests.cli.place import NOW, Place
 from tests.servers import away
 
@@ -61,6 +61,7 @@ def an_invoice(connection_id: str) -> Invoice:
         doc_number="1038",
         total=100,
         recorded_at=NOW,
+        delivery=DeliveryState(connection_id=connection_id, recorded_at=NOW),
     )
 
 
@@ -183,7 +184,7 @@ def test_an_adopted_invoice_has_its_documents_own_id_everywhere(place: Place) ->
     assert "random-1" in shown
     assert OURS not in shown
     with place.services() as services, services.database.write() as session:
-        session.execute(update(Invoice).values(delivery_error="refused"))
+        session.execute(update(DeliveryState).values(error="refused"))
     (refused,) = [
         one
         for one in json.loads(place.run("status", "--json").stdout)["wrong"]

@@ -36,6 +36,7 @@ from service.services import Services, build_services
 from service.store import sessions
 from service.store.runs import EMPTY_RECONCILE
 from service.web.session import SESSION
+from tests.copies import ADD_DELIVERY_STATES
 from tests.costs import Cost, Meter
 from tests.servers import postgres
 from tests.web.ops.operators import entry
@@ -63,14 +64,15 @@ FILL = [
     """INSERT INTO invoices (id, connection_id, quickbooks_id, sync_token, last_updated,
       fetch_number, deleted, void_noticed, source, mapped, hold, warnings, customer_versions,
       doc_number, number_key, due_key, sought, total, balance, created_ms, revision, recorded_at,
-      buyer_emails, delivered_revision, delivery_attempts, delivery_warnings)
+      buyer_emails, delivery_warnings)
     SELECT 'qbk-' || left(md5(n::text), 28), 'c1', n::text, 0, now(), 1, false, false,
       CAST(:source AS text),
       replace(replace(CAST(:mapped AS text), 'NUMBER', n::text), 'BUYER', 'Buyer ' || n % 4000),
       CASE WHEN n % 3 = 0 THEN 'paid' END, CASE WHEN n % 500 = 0 THEN '[{"text":"Fix"}]'
       ELSE '[]' END, '', n::text, lpad(n::text, 12, '0'), (date '2020-01-01' + n % 3000)::text,
-      'buyer ' || n % 4000 || E'\\n' || n, n % 9973, n % 7919, n * 1000, 1, now(), '[]', 1, 0, '[]'
+      'buyer ' || n % 4000 || E'\\n' || n, n % 9973, n % 7919, n * 1000, 1, now(), '[]', '[]'
     FROM generate_series(1, :invoices) n""",
+    ADD_DELIVERY_STATES,
     """INSERT INTO documents
       (invoice_id, connection_id, supplier_id, state, document, revision, written_at, seen_at)
     SELECT id, connection_id, 1, CASE WHEN quickbooks_id::int % 20 = 1 THEN 'invoice_accepted'

@@ -210,7 +210,7 @@ class TestWithInfactorsOwnDatabase:
         rows = DeliveryRows(place.services.database, place.connections()[0].id)
         at = now()
         rows.invoice("1", recorded_at=at - timedelta(minutes=20))
-        rows.invoice("2", recorded_at=at, delivery_error="no")
+        rows.invoice("2", recorded_at=at, error="no")
         rows.invoice("3", recorded_at=at, delivered_revision=1)
         rows.receipt("3", "created", at - timedelta(minutes=61))
         rows.receipt("3", "refreshed", at - timedelta(minutes=59))

@@ -12,7 +12,7 @@ from pymongo.database import Database
 from sqlalchemy import delete, event, select, update
 from sqlalchemy.orm import Session
 
-from service.database.tables import Document, FeedEvent, Invoice
+from service.database.tables import DeliveryState, Document, FeedEvent
 from service.domain import EventType
 from service.infactor.rules.book import parse_changes
 from service.kit.clock import now
@@ -490,7 +490,7 @@ class TestStory:
         delivering.arrive(an_invoice())
         news()
         delivering.decide(state=state)
-        delivering.change(Invoice, delivered_revision=0)
+        delivering.change(DeliveryState, delivered_revision=0)
         if not seen:
             with delivering.world.services.database.write() as session:
                 session.execute(delete(Document))
@@ -502,7 +502,7 @@ class TestStory:
     ) -> None:
         delivering.arrive(an_invoice())
         delivering.arrive(an_invoice(Balance=0, SyncToken="1"))
-        delivering.change(Invoice, delivered_revision=1)
+        delivering.change(DeliveryState, delivered_revision=1)
         delivering.change(Document, state="invoice_created", withdrawn=False)
         news()
         delivering.deliver()

@@ -15,7 +15,7 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from service.database.tables.metadata import Base
 from service.database.types import ExactJSON, Instant, Key, Money, RowId
@@ -41,6 +41,7 @@ OPEN = "balance > 0 AND NOT deleted"
 WITHDRAWN = "withdrawn"
 """Which documents we have withdrawn."""
 
+_OUTGOING = "delivered_revision < revision"
 
 ALARMING = "closed_at IS NULL AND acknowledged_at IS NULL AND severity = 'critical'"
 """Which findings are alerts."""
@@ -152,13 +153,6 @@ class Invoice(Base):
         Index("ix_invoices_twin_name", "twin_name", "created_ms", "id"),
         Index("ix_invoices_twin_email", "twin_email", "created_ms", "id"),
         Index(
-            "ix_invoices_outgoing",
-            "connection_id",
-            "recorded_at",
-            sqlite_where=text("delivered_revision < revision"),
-            postgresql_where=text("delivered_revision < revision"),
-        ),
-        Index(
             "ix_invoices_withdrawn",
             "connection_id",
             "withdrawn_at",
@@ -233,11 +227,6 @@ class Invoice(Base):
     recorded_at: Mapped[datetime] = mapped_column(Instant)
     # Every valid address that QuickBooks gives for the buyer, the document's own first.
     buyer_emails: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
-    # The revision that Infactor's own database has; 0 is none.
-    delivered_revision: Mapped[int] = mapped_column(default=0)
-    delivery_due_at: Mapped[datetime | None] = mapped_column(Instant)
-    delivery_attempts: Mapped[int] = mapped_column(default=0)
-    delivery_error: Mapped[str | None] = mapped_column(Text)
     # What only Infactor's own database shows, such as that no buyer has this address.
     delivery_warnings: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
     # When it was last withdrawn, in seconds of the database's clock; restored or not since.
@@ -253,10 +242,47 @@ class Invoice(Base):
     # Infactor has rows of its old import with this Id that nobody can explain.
     old_rows_held: Mapped[bool] = mapped_column(default=False, server_default=false())
 
+    # Only whoever asks for it loads it.
+    delivery: Mapped["DeliveryState"] = relationship(lazy="raise")
+
+    @property
+    def delivered_revision(self) -> int:
+        """The revision that Infactor's own database has, of a loaded `delivery`; 0 is none."""
+        return self.delivery.delivered_revision
+
     @property
     def document_id(self) -> str:
         """The invoiceId of its document in Infactor, which only an adopted row has of its own."""
         return self.id if self.adopted is None else self.adopted_as or self.adopted
+
+
+class DeliveryState(Base):
+    """How far the delivery of an invoice into Infactor's own database is.
+
+    Each invoice has one. It is apart from the invoice, because a delivery changes nothing else, and
+    the invoice's own row is wide and has many indexes. Whoever writes it holds the company's lock.
+    """
+
+    __tablename__ = "delivery_states"
+    __table_args__ = (
+        Index(
+            "ix_delivery_states_outgoing",
+            *("connection_id", "recorded_at", "invoice_id"),
+            sqlite_where=text(_OUTGOING),
+            postgresql_where=text(_OUTGOING),
+        ),
+    )
+
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
+    connection_id: Mapped[str] = mapped_column(String(32))
+    # As the invoice has them.
+    revision: Mapped[int] = mapped_column(default=1)
+    recorded_at: Mapped[datetime] = mapped_column(Instant)
+    # The revision that Infactor's own database has; 0 is none.
+    delivered_revision: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime | None] = mapped_column(Instant)
+    attempts: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None] = mapped_column(Text)
 
 
 class BuyerAddress(Base):
@@ -338,7 +364,9 @@ class ErasedRevision(Base):
 class Document(Base):
     """Infactor's invoice as last seen; its own table here while no other database is configured.
 
-    With Infactor's own database configured, only deliveries and polls write these.
+    With Infactor's own database configured, only deliveries and polls write these. Without foreign
+    keys, which cost more than the row: whoever writes it has its DeliveryState, under the company's
+    lock.
     """
 
     __tablename__ = "documents"
@@ -352,8 +380,8 @@ class Document(Base):
         ),
     )
 
-    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
-    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
+    invoice_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    connection_id: Mapped[str] = mapped_column(String(32))
     # The supplier it was written for: the company may since have been handed over to another.
     supplier_id: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(String(32))
@@ -372,13 +400,13 @@ class Document(Base):
 
 
 class Receipt(Base):
-    """What one delivery of one revision did in Infactor."""
+    """What one delivery of one revision did in Infactor; without a foreign key, as a Document."""
 
     __tablename__ = "receipts"
     __table_args__ = (Index("ix_receipts_invoice", "invoice_id", "id"),)
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"))
+    invoice_id: Mapped[str] = mapped_column(String(32))
     revision: Mapped[int] = mapped_column()
     at: Mapped[datetime] = mapped_column(Instant)
     outcome: Mapped[str] = mapped_column(String(16))  # of an Action: created, refreshed …

@@ -200,7 +200,7 @@ def _invoice(line: InvoiceLine) -> InvoiceResource:
         due_on=facts.due_date if facts else None,
         withdrawn=bool(document and document.withdrawn),
         held=invoice.hold is not None or invoice.old_rows_held,
-        delivery_error=invoice.delivery_error,
+        delivery_error=invoice.delivery.error,
         approved_at=invoice.approved_at,
         changed_at=max(invoice.recorded_at, seen),
     )

@@ -246,7 +246,7 @@ def _deliveries(session: Session, entry: CompanyEntry, settings: Settings) -> di
     return {
         "outgoing": outbox.backlog(session, *company),
         "refused": refused,
-        "refusal": ((first and first.delivery_error) or "")[:_LONGEST_ERROR],
+        "refusal": ((first and first.delivery.error) or "")[:_LONGEST_ERROR],
     }
 
 

@@ -180,7 +180,7 @@ class TestWithInfactorsDatabase:
         late = {"recorded_at": now() - timedelta(minutes=25)}
         rows = DeliveryRows(place.services.database, company)
         rows.invoice("1", **late)
-        rows.invoice("2", **late, delivery_error="error <121>")
+        rows.invoice("2", **late, error="error <121>")
         DeliveryRows(place.services.database, "t0").invoice("1")
         page = browser.get("/ops/").text
         assert "deliveries.stuck" in page
@@ -207,7 +207,7 @@ class TestWithInfactorsDatabase:
         add_companies(place, ["On Time"], prefix="t")
         rows = DeliveryRows(place.services.database, company)
         rows.invoice("1")
-        rows.invoice("2", delivery_error="error <121>")
+        rows.invoice("2", error="error <121>")
         DeliveryRows(place.services.database, "t0").invoice("1")
         overview = browser.get("/ops/").text
         assert "deliveries.refused" in overview
