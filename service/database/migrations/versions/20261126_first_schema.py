@@ -689,6 +689,11 @@ def _events() -> None:
     op.create_index(
         "ix_events_waiting", "events", ["connection_id", "position"], **_where("waiting")
     )
+    for name, which in (
+        ("ix_events_waiting_since", "waiting"),
+        ("ix_events_refused", "waiting AND attempts > 0"),
+    ):
+        op.create_index(name, "events", ["environment", "at", "id"], **_where(which))
     op.create_table(
         "event_positions",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
