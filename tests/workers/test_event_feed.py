@@ -305,7 +305,7 @@ def test_operators_are_told_once_it_is_refused_again(both: World, listener: List
             "events.refused",
             "2 events wait because EVENTS_URL answered 401. Check the address, EVENTS_SECRET and"
             " the service there. They are sent again automatically, at most five minutes"
-            " apart, and kept for 90 days.",
+            " apart, and kept for 90 days. If it can never accept one of them, skip that one.",
         )
     ]
     listener.status = 204
