@@ -163,6 +163,12 @@ COMMANDS = (
     ),
     Command(
         _LOOK,
+        "events",
+        "events:group",
+        "Show the events that wait for EVENTS_URL, the oldest first.",
+    ),
+    Command(
+        _LOOK,
         "sync",
         "sync:sync",
         "Read every change since the last sync now, and process waiting events.",

@@ -30,7 +30,7 @@ from service.database.tables import Alert, Connection, Notice, Reads, Run, Sampl
 from service.database.upsert import insert
 from service.domain import ConnectionState, NoticeStatus, RunKind, RunState
 from service.queries import notices
-from service.store import documents, findings, outbox, watermarks
+from service.store import documents, events, findings, outbox, watermarks
 
 RECENT = timedelta(hours=1)
 QUANTILES = (0.5, 0.95, 0.99)
@@ -66,6 +66,8 @@ class Measures:
     webhook_answers: Mapping[str, int]
     heartbeats: Mapping[str, float]
     findings: Mapping[str, int]
+    unsent_events: int
+    oldest_event: float
     infactor: "InfactorMeasures | None"  # None where nothing is delivered into another database
 
 
@@ -86,6 +88,7 @@ def measure(
     """Return the figures of this moment; those of what ended cover the last hour."""
     recent = lags_between(session, now - RECENT, now)
     ages, waits = watermark_ages(session, environment, now), _waits(session, environment, now)
+    unsent = events.backlog(session, environment)
     return Measures(
         open_notices={
             status: _open(session, status) for status in (NoticeStatus.PENDING, NoticeStatus.PARKED)
@@ -111,6 +114,8 @@ def measure(
         webhook_answers=heartbeats.answers_since(session, now - RECENT),
         heartbeats=heartbeats.ages(session),
         findings=findings.by_severity(session, environment),
+        unsent_events=unsent.count,
+        oldest_event=max(0.0, (now - unsent.since).total_seconds()) if unsent.since else 0.0,
         infactor=_infactor(session, environment, now) if delivers else None,
     )
 

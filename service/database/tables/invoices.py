@@ -26,6 +26,9 @@ TO_FIX = "hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"
 HELD = "hold IS NOT NULL OR old_rows_held"
 """Which invoices are held; Infactor may have one of them all the same."""
 
+UNSEEN = "seen_at IS NULL"
+"""Which documents were written, and never read back."""
+
 OLD_ROWS_HELD = "old_rows_held"
 """Which invoices wait for somebody to explain rows of Infactor's old import."""
 
@@ -110,6 +113,9 @@ class Invoice(Base):
     __tablename__ = "invoices"
     __table_args__ = (
         UniqueConstraint("connection_id", "quickbooks_id"),
+        # For lists of the API, which go by ids.
+        Index("ix_invoices_company", "connection_id", "id"),
+        Index("ix_invoices_recorded_at", "recorded_at", "id"),
         Index("ix_invoices_newest", "connection_id", "created_ms", "id"),
         Index("ix_invoices_number", "connection_id", "number_key", "id"),
         Index("ix_invoices_amount", "connection_id", "total", "id"),
@@ -372,6 +378,15 @@ class Document(Base):
     __tablename__ = "documents"
     __table_args__ = (
         Index("ix_documents_state", "connection_id", "supplier_id", "state", "invoice_id"),
+        # For lists of the API.
+        Index("ix_documents_of_state", "state", "invoice_id", "connection_id"),
+        Index("ix_documents_seen_at", "seen_at", "invoice_id"),
+        Index(
+            "ix_documents_written_at",
+            *("written_at", "invoice_id"),
+            sqlite_where=text(UNSEEN),
+            postgresql_where=text(UNSEEN),
+        ),
         Index(
             "ix_documents_withdrawn",
             *("connection_id", "supplier_id", "invoice_id"),

@@ -26,6 +26,8 @@ _ALWAYS = (
 )
 _OF_BODIES = (ProblemKind.TOO_LARGE, ProblemKind.UNSUPPORTED_MEDIA_TYPE)
 Schema = dict[str, Any]
+# What else `dispatch` answers with 404.
+_ID: Schema = {"type": "string", "pattern": "^[ -~]{1,64}$"}
 
 
 @cache
@@ -100,7 +102,7 @@ def _parameters(call: ApiCall) -> list[Schema]:
     _, components = _components()
     found: list[Schema] = []
     if "{id}" in call.path:
-        found.append({"name": "id", "in": "path", "required": True, "schema": {"type": "string"}})
+        found.append({"name": "id", "in": "path", "required": True, "schema": _ID})
     for name, schema in components[call.query.__name__]["properties"].items():
         bare = {key: value for key, value in schema.items() if key != "description"}
         about = schema.get("description", "")

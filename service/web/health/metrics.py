@@ -166,6 +166,12 @@ def _infactor(measures: Measures) -> Iterable[Metric]:
         "severity",
         measures.findings,
     )
+    yield _gauge("events_waiting", "Events that wait for EVENTS_URL.", measures.unsent_events)
+    yield _gauge(
+        "events_oldest_seconds",
+        "For how long the oldest of them has waited.",
+        measures.oldest_event,
+    )
     infactor = measures.infactor
     for name, text, value in (
         (

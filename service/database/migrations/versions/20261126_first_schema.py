@@ -294,6 +294,8 @@ def _invoices() -> None:
         ["connection_id", "created_ms", "id"],
         **_where("hold IS NOT NULL OR old_rows_held"),
     )
+    op.create_index("ix_invoices_company", "invoices", ["connection_id", "id"])
+    op.create_index("ix_invoices_recorded_at", "invoices", ["recorded_at", "id"])
     op.create_index("ix_invoices_newest", "invoices", ["connection_id", "created_ms", "id"])
     op.create_index("ix_invoices_number", "invoices", ["connection_id", "number_key", "id"])
     op.create_index(
@@ -401,6 +403,14 @@ def _invoices() -> None:
     )
     op.create_index(
         "ix_documents_state", "documents", ["connection_id", "supplier_id", "state", "invoice_id"]
+    )
+    op.create_index("ix_documents_of_state", "documents", ["state", "invoice_id", "connection_id"])
+    op.create_index("ix_documents_seen_at", "documents", ["seen_at", "invoice_id"])
+    op.create_index(
+        "ix_documents_written_at",
+        "documents",
+        ["written_at", "invoice_id"],
+        **_where("seen_at IS NULL"),
     )
     op.create_index(
         "ix_documents_withdrawn",
@@ -698,6 +708,11 @@ def _events() -> None:
     op.create_index(
         "ix_events_waiting", "events", ["connection_id", "position"], **_where("waiting")
     )
+    for name, which in (
+        ("ix_events_waiting_since", "waiting"),
+        ("ix_events_refused", "waiting AND attempts > 0"),
+    ):
+        op.create_index(name, "events", ["environment", "at", "id"], **_where(which))
     op.create_table(
         "event_positions",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
