@@ -27,6 +27,7 @@ from service.cli.context import (
     nudge,
     operator,
 )
+from service.cli.help import add_command, new_typer
 from service.coordination import rate_limit
 from service.database.tables import Connection, Supplier
 from service.domain import ConnectionState
@@ -41,7 +42,7 @@ from service.wording import span
 _WORTH_A_WORD = 60  # seconds
 _HARD_END_NEAR = timedelta(days=30)
 
-group = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+group = new_typer()
 
 
 @group.callback(invoke_without_command=True)
@@ -340,9 +341,12 @@ def _chosen(
     return found
 
 
-group.command("pause")(pause)
-group.command("resume")(resume)
-group.command("retry")(retry)
-group.command("disconnect")(disconnect)
-group.command("release")(release)
-group.command("reset-watermarks")(reset_watermarks)
+for _name, _function in (
+    ("pause", pause),
+    ("resume", resume),
+    ("retry", retry),
+    ("disconnect", disconnect),
+    ("release", release),
+    ("reset-watermarks", reset_watermarks),
+):
+    add_command(group, _name, _function, [f"connections {_name} --company 9341455000000001"])

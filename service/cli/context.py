@@ -39,10 +39,15 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, on s
 
 Chosen = tuple[Connection, Supplier]
 
-BySupplier = Annotated[str | None, typer.Option("--supplier", help="All companies of this one.")]
-ByRealm = Annotated[str | None, typer.Option("--company", help="The company with this realm id.")]
+BySupplier = Annotated[
+    str | None, typer.Option("--supplier", metavar="EMAIL", help="All companies of this supplier.")
+]
+ByRealm = Annotated[
+    str | None, typer.Option("--company", metavar="REALM", help="The company with this realm id.")
+]
 ById = Annotated[
-    str | None, typer.Option("--connection", help="The company whose connection has this id.")
+    str | None,
+    typer.Option("--connection", metavar="ID", help="The company whose connection has this id."),
 ]
 
 

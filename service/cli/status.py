@@ -10,6 +10,7 @@ import typer
 
 from service.cli.console import answer, answer_json, fail, says_what_is_wrong
 from service.cli.context import Json, command_services
+from service.cli.help import add_command, new_typer
 from service.kit.clock import now
 from service.kit.signed_post import NotSent
 from service.monitoring.alert_sender import send_test
@@ -119,7 +120,7 @@ def _ago(then: datetime, at: datetime) -> str:
     return f"{span(max(0.0, (at - then).total_seconds()))} ago"
 
 
-group = typer.Typer(help="Send test alerts.", no_args_is_help=True, add_completion=False)
+group = new_typer(help="Send test alerts.", no_args_is_help=True)
 
 
 @group.callback()
@@ -127,7 +128,6 @@ def _group() -> None:
     """Keep `test` a command of its own."""
 
 
-@group.command("test")
 @says_what_is_wrong
 def try_alerts(as_json: Json = False) -> None:
     """Send a test alert to ALERT_URL and to each of ALERT_URLS.
@@ -155,3 +155,6 @@ def try_alerts(as_json: Json = False) -> None:
                 alerts.hurry(session)
     if refused:
         raise typer.Exit(1)
+
+
+add_command(group, "test", try_alerts, ["alerts test"])
