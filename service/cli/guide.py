@@ -38,8 +38,7 @@ def show_guide(
     if text is None:
         raise fail(
             f"The guide has no page {name!r}, and no condition of that name. Its pages:"
-            f" {', '.join(one.name for one in chapters())}.",
-            2,
+            f" {', '.join(one.name for one in chapters())}."
         )
     _show(text)
 

@@ -111,9 +111,7 @@ def _check_free(host: str, port: int) -> None:
             probe.bind(address)
     except (OSError, UnicodeError) as e:
         why = getattr(e, "strerror", None) or "no such address"
-        raise fail(
-            f"Cannot listen on {host}, port {port}: {why}. Choose another --port.", 2
-        ) from None
+        raise fail(f"Cannot listen on {host}, port {port}: {why}. Choose another --port.") from None
 
 
 def _warn(settings: Settings) -> None:
@@ -136,7 +134,7 @@ def worker(
     share_heaps()
     settings = settings_and_logs()
     if settings.redis_url is None:
-        raise fail("REDIS_URL is not set: without it `serve` does the workers' work itself.", 2)
+        raise fail("REDIS_URL is not set: without it `serve` does the workers' work itself.")
     broker = worker_broker(settings.redis_url.get_secret_value(), threads)
     services = build_services(settings, broker)
     wait_until_ready(services, threading.Event())
@@ -208,8 +206,7 @@ def simulator(
     if environment.lower() != "simulator":
         raise fail(
             "QUICKBOOKS_ENVIRONMENT is not `simulator`: the simulator plays QuickBooks for that"
-            " environment alone. Set QUICKBOOKS_ENVIRONMENT=simulator and start again.",
-            2,
+            " environment alone. Set QUICKBOOKS_ENVIRONMENT=simulator and start again."
         )
     public_url = (given.get("PUBLIC_URL") or _DEFAULT_PUBLIC_URL).rstrip("/")
     verifier = verifier_token or given.get("QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS") or ""
@@ -227,7 +224,7 @@ def simulator(
         )
         companies = Book.read(book) if book else None
     except (ValueError, BookError) as e:
-        raise fail(str(e), 2) from None
+        raise fail(str(e)) from None
     hint(f"QuickBooks simulator: http://127.0.0.1:{port}/  (Ctrl-C ends it)")
     run(config, book=companies, port=port)
 
@@ -235,5 +232,5 @@ def simulator(
 def _needed(option: str | None, given: dict[str, str], *names: str) -> str:
     value = option or next((v for name in names if (v := given.get(name))), None)
     if not value:
-        raise fail(f"{names[0]} is not set: set it, or name it as an option (see --help).", 2)
+        raise fail(f"{names[0]} is not set: set it, or name it as an option (see --help).")
     return value

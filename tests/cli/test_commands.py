@@ -197,7 +197,7 @@ def is_done(deployment: Deployment, number: int) -> bool:
 
 
 def test_amounts_are_shown_with_their_currency(deployment: Deployment) -> None:
-    assert "│ 10.50 USD │" in deployment.command("invoices")
+    assert "  10.50 USD  " in deployment.command("invoices")
 
 
 @pytest.mark.parametrize(

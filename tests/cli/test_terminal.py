@@ -139,8 +139,8 @@ def test_a_text_is_shown_letter_for_letter(capsys: pytest.CaptureFixture[str], t
     assert printed.getvalue().count(as_shown) >= 2
     console.answer(text)
     assert capsys.readouterr().out == f"{as_shown}\n"
-    console.show_table(text, (text, "b"), [(text, 1)])
-    table = re.sub(r"[\s│┃]", "", capsys.readouterr().out)
+    console.show_table(text, (text, "b"), [(text, 1)], section=True)
+    table = re.sub(r"\s", "", capsys.readouterr().out)
     assert table.count(re.sub(r"\s", "", as_shown)) >= 3
     console.hint(text)
     console.fail(text)
@@ -160,7 +160,7 @@ def test_a_terminal_that_knows_no_such_letters_is_no_crash(
     monkeypatch.setattr(sys, "stdout", narrow)
     console.answer("M\u00fcller \N{PILE OF POO}")
     console.answer_json([{"name": "M\u00fcller \N{PILE OF POO}"}])
-    console.show_table("M\u00fcller", ("\u00e9",), [("\u20ac",)])
+    console.show_table("M\u00fcller", ("\u00e9",), [("\u20ac",)], section=True)
     assert printed.getvalue().startswith(
         b'M\\xfcller \\U0001f4a9\n{"name":"M\\u00fcller \\ud83d\\udca9"}\nM\\xfc'
     )

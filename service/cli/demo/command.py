@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli.console import answer, fail, hint, says_what_is_wrong
+from service.cli.exit_status import Exit
 
 if TYPE_CHECKING:
     from service.cli.demo.stack import Stack
@@ -36,12 +37,12 @@ def demo(
             with stack.running():
                 if check:
                     if not walk_through(stack):
-                        raise typer.Exit(1)
+                        raise typer.Exit(Exit.ATTENTION)
                     return
                 _explain(stack)
                 _wait_for_ctrl_c(stack)
         except StackError as e:
-            raise fail(str(e)) from None
+            raise fail(str(e), Exit.ATTENTION) from None
 
 
 def _explain(stack: "Stack") -> None:
