@@ -24,5 +24,8 @@ class Exit(IntEnum):
         2,
         "not done: an option or a setting is wrong, nothing has that name, or its state forbids it",
     )
-    UNREACHABLE = 3, "not done: the database, Infactor's MongoDB or QuickBooks does not answer"
+    UNREACHABLE = (
+        3,
+        "not done: the database, Infactor's MongoDB or QuickBooks does not answer, or refuses us",
+    )
     INTERRUPTED = 130, "ended by Ctrl-C"

@@ -360,12 +360,9 @@ app = new_typer(
 def _show_version(wanted: bool) -> None:
     if not wanted:
         return
-    from importlib.metadata import PackageNotFoundError, version
+    from service.kit.version import PROJECT, released_version
 
-    try:
-        typer.echo(f"infactor-quickbooks {version('infactor-quickbooks')}")
-    except PackageNotFoundError:
-        typer.echo("infactor-quickbooks, not installed as a package")
+    typer.echo(f"{PROJECT} {released_version()}")
     raise typer.Exit
 
 

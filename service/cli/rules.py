@@ -111,8 +111,9 @@ def _show_in_force(services: Services, *, as_json: bool) -> None:
             for one in rules
         )
         return
+    hint(f"These are the rules of the profile {services.settings.infactor_profile}.")
     show_table(
-        f"Rules of the profile {services.settings.infactor_profile}",
+        "Rules",
         ("Rule", "Mode", "Limit", "Asks", "Holds", "Signals"),
         (
             (

@@ -166,6 +166,27 @@ def test_a_terminal_that_knows_no_such_letters_is_no_crash(
     )
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("made", [io.StringIO, Terminal])
+def test_no_id_is_folded_or_cut_however_much_stands_beside_it(
+    monkeypatch: pytest.MonkeyPatch, made: type[io.StringIO]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", printed := made())
+    ids = ("qbk-abcdefghijklmnopqrstuvwxyz", "9341455000000001")
+    words = "one of so many words " * 9
+    console.show_table(
+        "Invoices", ("Infactor id", "Realm id", "What", "Why"), [(*ids, words, words)]
+    )
+    lines = printed.getvalue().splitlines()
+    assert [line for line in lines if all(one in line.split() for one in ids)] != []
+    assert not re.search("[\u2500-\u257f]", printed.getvalue())
+    assert (len(lines) == 2) == (not printed.isatty())
+
+
 def test_nothing_is_printed_but_by_the_functions_that_take_care() -> None:
     """So that a command which is new cannot forget it."""
     folder = Path(service.cli.__file__).parent

@@ -45,6 +45,7 @@ SECONDS = {
     "judging": 15,
     "settlements": 15,
     "sample": 60,
+    "count": 60,
     "keys": 60,
     "poll": 300,
     "keep-alive": 3600,

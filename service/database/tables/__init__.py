@@ -32,6 +32,7 @@ from service.database.tables.metadata import Base
 from service.database.tables.operations import (
     Alert,
     AuditEntry,
+    Counter,
     LoginAttempt,
     OperatorSession,
     Sample,
@@ -67,6 +68,7 @@ __all__ = [
     "BuyerAddress",
     "ClockError",
     "Connection",
+    "Counter",
     "Customer",
     "DifferenceRow",
     "Document",
