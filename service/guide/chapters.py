@@ -26,6 +26,7 @@ PURPOSES: Mapping[str, str] = {
     "testing": "Run the tests, the storm, and the checks of the structure.",
     "benchmarks": "What a piece of work costs, and what bounds it.",
     "words": "The words of this project.",
+    "changelog": "What each version changed.",
 }
 """What each chapter is for, in the order in which somebody needs them; each is a file here."""
 
