@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 from service.cli.console import ENV_FILE, fail, hint, says_what_is_wrong
 from service.cli.context import settings_and_logs, wait_until_ready
 from service.config.settings import Settings
+from service.kit import tracing
 from service.kit.memory import no_collections, share_heaps, spare_the_collector
 from service.services import Services, build_services
 
@@ -52,19 +53,20 @@ def serve(
     background = (lambda s: working(s, threads)) if settings.embedded else watching
     _warn(settings)
     spare_the_collector()
-    uvicorn.run(
-        create_app(services, background),
-        host=host,
-        port=port,
-        log_config=None,
-        access_log=False,
-        ws="none",
-        server_header=False,
-        http=limited_protocol(),
-        # Nothing here needs the client behind a proxy; `/metrics` checks the socket's peer.
-        proxy_headers=False,
-        timeout_graceful_shutdown=25,
-    )
+    with tracing.exporting(settings.otel_exporter_otlp_endpoint, "serve"):
+        uvicorn.run(
+            create_app(services, background),
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            ws="none",
+            server_header=False,
+            http=limited_protocol(),
+            # Nothing here needs the client behind a proxy; `/metrics` checks the socket's peer.
+            proxy_headers=False,
+            timeout_graceful_shutdown=25,
+        )
 
 
 def _open(services: Services, host: str, port: int) -> None:
@@ -139,7 +141,8 @@ def worker(
     services = build_services(settings, broker)
     wait_until_ready(services, threading.Event())
     spare_the_collector()
-    run_worker(services, threads)
+    with tracing.exporting(settings.otel_exporter_otlp_endpoint, "worker"):
+        run_worker(services, threads)
 
 
 @says_what_is_wrong
