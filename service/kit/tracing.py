@@ -4,7 +4,7 @@ The id of a webhook, which every stored event has and the log calls `delivery`, 
 trace. So a trace goes on wherever the rows are read: after a flushed queue, a restart, or days
 later when the requeue job finds the work. No message and no further column carries it.
 
-Without an endpoint nothing of OpenTelemetry is imported, and a span is a look at one variable.
+Without an endpoint OpenTelemetry is not imported here, and a span is a look at one variable.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
