@@ -143,10 +143,8 @@ def _table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> T
     )
     for name, column in zip(names, zip(*rows, strict=True), strict=True):
         widest = max(map(cell_len, (name, *column)))
-        is_id = name in _IDS
-        table.add_column(
-            Text(name), overflow="fold", no_wrap=is_id, min_width=widest if is_id else None
-        )
+        least = widest if name in _IDS else max(map(cell_len, name.split()), default=0)
+        table.add_column(Text(name), overflow="fold", min_width=least)
     for row in rows:
         table.add_row(*map(Text, row))
     return table

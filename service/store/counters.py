@@ -34,8 +34,8 @@ class Counted(StrEnum):
 def count_up(session: Session, now: datetime) -> None:
     """Add what ended since it was last counted, up to half a minute before `now`.
 
-    Only one process may do so at a time. A notice that is retried within that half minute is
-    counted once less: it ends again.
+    Only one process may do so at a time. Where the clock is set back, nothing is added until it has
+    caught up. A notice that is retried within that half minute is counted when it ends again.
     """
     until = now - _SETTLED
     for counted, found_between in _FOUND.items():
@@ -43,8 +43,6 @@ def count_up(session: Session, now: datetime) -> None:
             select(func.max(Counter.counted_until)).where(Counter.name == counted)
         ).scalar_one()
         since = last or _BEGINNING
-        if since >= until:
-            continue  # the clock was set back
         # The row without labels, of which nothing is counted, says until when this is.
         for labels, count in {("", ""): 0, **found_between(session, since, until)}.items():
             _add(session, counted, labels, count, until)
