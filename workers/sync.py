@@ -25,6 +25,7 @@ from service.errors import (
     Unforeseen,
 )
 from service.jobs import SYNC
+from service.kit import tracing
 from service.kit.clock import now
 from service.services import Services
 from service.store import connections, inbox, invoices, own_notices, watermarks
@@ -342,7 +343,8 @@ def _sync(services: Services, connection_id: str) -> None:
     if not batch:
         return
     try:
-        Batch(company, batch).work()
+        with tracing.work("company.sync", connection_id, partial(_invoices_by_webhook, batch)):
+            Batch(company, batch).work()
     except Disconnected as e:
         with services.database.write() as session:
             inbox.retry(session, [notice.id for notice in batch], e, now())
@@ -351,6 +353,16 @@ def _sync(services: Services, connection_id: str) -> None:
     except (Exception, TimeLimitExceeded) as e:
         insist(partial(_fail_unexpectedly, services, batch, e))
         raise
+
+
+def _invoices_by_webhook(batch: Sequence[Notice]) -> dict[str | None, list[str]]:
+    """Return which Ids of QuickBooks' invoices each webhook named."""
+    found: dict[str | None, list[str]] = {}
+    for notice in batch:
+        named = found.setdefault(notice.webhook_id, [])
+        if notice.entity == "Invoice" and notice.entity_id:
+            named.append(notice.entity_id)
+    return found
 
 
 def _fail(

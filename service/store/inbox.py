@@ -5,7 +5,7 @@ nothing can be done about is `ignored` from the start; one that keeps failing is
 tried again at its `due_at`, if it has one.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -89,6 +89,35 @@ def claim(
         if notice.event_id is None and notice.operation != OwnNotice.UNREADABLE:
             notice.dedupe_key = None
     return batch, fatal
+
+
+def webhooks_of(
+    session: Session, connection_id: str, recorded: Mapping[str, datetime]
+) -> dict[str, str]:
+    """Return the webhook that brought each invoice as it is now, by QuickBooks' Id.
+
+    `recorded` says when each was recorded last. Its notice ended in the same transaction, so it is
+    the first that ended from then on. An invoice that a payment, a customer or we ourselves had
+    recorded is not in it.
+    """
+    if not recorded:
+        return {}
+    rows = session.execute(
+        select(Notice.entity_id, Notice.webhook_id, Notice.handled_at)
+        .where(
+            Notice.connection_id == connection_id,
+            Notice.entity == "Invoice",
+            Notice.entity_id.in_(recorded),
+            Notice.webhook_id.is_not(None),
+            Notice.handled_at >= min(recorded.values()),
+        )
+        .order_by(Notice.handled_at, Notice.id)
+    )
+    found: dict[str, str] = {}
+    for invoice, webhook_id, handled_at in rows:
+        if invoice and webhook_id and handled_at and handled_at >= recorded[invoice]:
+            found.setdefault(invoice, webhook_id)
+    return found
 
 
 def finish(session: Session, ids: Collection[int], outcome: str, now: datetime) -> None:

@@ -401,15 +401,6 @@ def hold_at(session: Session, invoice_id: str, revision: int) -> str | None:
     ).first()
 
 
-def count_by_outcome(session: Session, since: datetime) -> dict[str, int]:
-    rows = session.execute(
-        select(Receipt.outcome, func.count())
-        .where(*receipts_since(since))
-        .group_by(Receipt.outcome)
-    )
-    return {outcome: count for outcome, count in rows}
-
-
 def receipts_since(since: datetime) -> tuple[ColumnElement[bool], ...]:
     """A condition: the receipt is from then or later.
 

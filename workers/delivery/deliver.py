@@ -27,6 +27,7 @@ from service.infactor.document_lifecycle import MARKER, columns_of, decide, is_w
 from service.infactor.mongo import from_bson
 from service.infactor.users import Account, preferred
 from service.infactor.warnings import WarningCode, warning
+from service.kit import tracing
 from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.services import Services
@@ -94,11 +95,26 @@ def _deliver_some(services: Services, connection_id: str) -> bool:
             if ensure_adopted(services, connection_id, [one.quickbooks_id for one in waiting]):
                 with services.database.read() as session:
                     waiting = outbox.due(session, connection_id, now(), _BATCH)
-            deliveries = _deliver_batch(services, infactor, company, waiting)
+            by_webhook = partial(_invoices_by_webhook, services.database, waiting)
+            with tracing.work("company.deliver", connection_id, by_webhook):
+                deliveries = _deliver_batch(services, infactor, company, waiting)
     except InfactorUnavailable:
         return False
     DeliveryResults(services.settings, company, deliveries).save(services.database)
     return len(waiting) == _BATCH
+
+
+def _invoices_by_webhook(
+    database: Database, waiting: Sequence[Outgoing]
+) -> dict[str | None, list[str]]:
+    """Return which invoices each webhook brought, for their traces."""
+    with database.read() as session:
+        recorded = {one.quickbooks_id: one.recorded_at for one in waiting}
+        webhooks = inbox.webhooks_of(session, waiting[0].connection_id, recorded)
+    found: dict[str | None, list[str]] = {}
+    for one in waiting:
+        found.setdefault(webhooks.get(one.quickbooks_id), []).append(one.id)
+    return found
 
 
 def _deliver_batch(

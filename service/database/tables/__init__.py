@@ -33,6 +33,7 @@ from service.database.tables.metadata import Base
 from service.database.tables.operations import (
     Alert,
     AuditEntry,
+    Counter,
     LoginAttempt,
     OperatorSession,
     Sample,
@@ -68,6 +69,7 @@ __all__ = [
     "BuyerAddress",
     "ClockError",
     "Connection",
+    "Counter",
     "Customer",
     "DeliveryState",
     "DifferenceRow",

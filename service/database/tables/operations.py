@@ -87,6 +87,19 @@ class LoginAttempt(Base):
     at: Mapped[datetime] = mapped_column(Instant)
 
 
+class Counter(Base):
+    """A total that only rises, by two labels; see `store.counters`."""
+
+    __tablename__ = "counters"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    first: Mapped[str] = mapped_column(String(64), primary_key=True)
+    second: Mapped[str] = mapped_column(String(255), primary_key=True)
+    total: Mapped[int] = mapped_column(BigInteger)
+    # Everything from before then is in it.
+    counted_until: Mapped[datetime] = mapped_column(Instant)
+
+
 class Sample(Base):
     """The service's figures for five minutes; `slot` numbers those since 1970."""
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.kit.version import running_version
+from service.kit.version import released_version
 from service.web.api.problem_details import DOCS, MEDIA_TYPE, ProblemKind
 from service.web.api.route_table import BASE, CALLS, ApiCall
 from service.web.api.schemas import ProblemDetails
@@ -43,7 +43,7 @@ def document() -> Schema:
         "openapi": "3.1.0",
         "info": {
             "title": "infactor-quickbooks",
-            "version": running_version(),
+            "version": released_version(),
             "description": "Suppliers' QuickBooks invoices, for Infactor's own server."
             " Unknown fields may be added to answers at any time: ignore them.",
         },

@@ -34,7 +34,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in (
         *("events", "event_positions"),
-        *("samples", "login_attempts", "operator_sessions", "audit", "alerts"),
+        *("samples", "counters", "login_attempts", "operator_sessions", "audit", "alerts"),
         *("reads", "processes", "paces", "leases", "heartbeats", "deliveries"),
         *("clock_errors", "breakers"),
         *("runs_seen", "runs"),
@@ -671,6 +671,14 @@ def _operations() -> None:
         sa.Column("expires_at", _INSTANT, nullable=False),
     )
     op.create_index("ix_operator_sessions_expires_at", "operator_sessions", ["expires_at"])
+    op.create_table(
+        "counters",
+        sa.Column("name", sa.String(64), primary_key=True),
+        sa.Column("first", sa.String(64), primary_key=True),
+        sa.Column("second", sa.String(255), primary_key=True),
+        sa.Column("total", sa.BigInteger, nullable=False),
+        sa.Column("counted_until", _INSTANT, nullable=False),
+    )
     op.create_table(
         "samples",
         sa.Column("slot", sa.BigInteger, primary_key=True, autoincrement=False),
