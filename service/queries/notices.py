@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import BindParameter, ColumnElement, and_, case, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.database.tables import Connection, Invoice, Notice
+from service.database.tables import Connection, Invoice, Notice, NoticeAttempt
 from service.domain import ConnectionState, NoticeStatus, OwnNotice
 from service.queries import companies
 from service.store import findings
@@ -105,6 +105,35 @@ def found(
     if text:
         query = query.where(_about(session, environment, text))
     return session.scalars(query).all()
+
+
+def one(session: Session, environment: str, notice_id: int) -> Notice | None:
+    """Return the notice, unless it is of another environment."""
+    return session.scalars(
+        select(Notice).where(Notice.id == notice_id, is_ours(environment))
+    ).first()
+
+
+def failed_attempts(session: Session, notice_id: int, limit: int) -> Sequence[NoticeAttempt]:
+    """Return the attempts at a notice that failed, the newest first."""
+    return session.scalars(
+        select(NoticeAttempt)
+        .where(NoticeAttempt.notice_id == notice_id)
+        .order_by(NoticeAttempt.id.desc())
+        .limit(limit)
+    ).all()
+
+
+def invoice_of(session: Session, notice: Notice) -> str | None:
+    """Return the row id of the recorded invoice that a notice is about, if it is about one."""
+    if notice.entity != "Invoice" or notice.connection_id is None:
+        return None
+    return session.scalars(
+        select(Invoice.id).where(
+            Invoice.connection_id == notice.connection_id,
+            Invoice.quickbooks_id == notice.entity_id,
+        )
+    ).first()
 
 
 def is_ours(environment: str | BindParameter[str]) -> ColumnElement[bool]:
