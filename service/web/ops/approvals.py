@@ -12,7 +12,7 @@ from service.store import approvals, connections
 from service.web.ops.companies import LIST
 from service.web.ops.flash import page, redirect_with
 from service.web.ops.forms import words
-from service.web.ops.runs import detail, run_of
+from service.web.ops.runs import detail, facts_of, run_of
 from service.web.ops.session import operator_of
 from service.web.state import AppState
 
@@ -31,8 +31,7 @@ def question(request: Request[AppState]) -> Response:
         request,
         "ops/decide.html",
         {
-            "run": run,
-            "entry": entry,
+            **facts_of(run, entry),
             "seen": seen(run),
             "rows": found[:_MOST_SHOWN],
             "more": max(0, len(found) - _MOST_SHOWN),

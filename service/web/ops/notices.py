@@ -261,7 +261,7 @@ def attempts_of(notice: Notice, failed: Sequence[NoticeAttempt]) -> list[Attempt
     if began is None or (failed and failed[0].began_at >= began):
         return made
     if notice.claimed_by is not None:
-        return [Attempt(began, "under way", "plain", None), *made]
+        return [Attempt(began, "", "plain", None), *made]
     if notice.status == NoticeStatus.DONE and notice.handled_at is not None:
         done = Attempt(began, notice.reason or "recorded", "good", took(began, notice.handled_at))
         return [done, *made]

@@ -93,15 +93,15 @@ def listing(request: Request[AppState]) -> Response:
 def detail(request: Request[AppState]) -> Response:
     """Show one run: what it was for, how far it has come, and what it found."""
     run, entry = run_of(request)
-    facts = _facts(run, entry)
-    return page(request, "ops/run.html", {**facts, "version": _version(request, facts)})
+    facts = facts_of(run, entry)
+    return page(request, "ops/run.html", {**facts, "version": _version(facts)})
 
 
 def live(request: Request[AppState]) -> Response:
     """Show the run again, or 204 if the browser has it already."""
     run, entry = run_of(request)
-    facts = _facts(run, entry)
-    version = _version(request, facts)
+    facts = facts_of(run, entry)
+    version = _version(facts)
     if request.query_params.get("seen") == version:
         return Response(status_code=204)
     return render(request, "ops/run_live.html", {**facts, "version": version})
@@ -121,13 +121,14 @@ def run_of(request: Request[AppState]) -> tuple[Run, CompanyEntry]:
     return run, entry
 
 
-def _version(request: Request[AppState], facts: dict[str, Any]) -> str:
+def _version(facts: dict[str, Any]) -> str:
     run = facts["run"]
     seen = (run.state, run.tally, run.error, run.halted_at, run.due_at, run.attempts)
     return sha256(repr(seen).encode()).hexdigest()[:16]
 
 
-def _facts(run: Run, entry: CompanyEntry) -> dict[str, Any]:
+def facts_of(run: Run, entry: CompanyEntry) -> dict[str, Any]:
+    """Return what ops/run_facts.html shows."""
     tally = run.tally
     return {
         "run": run,
