@@ -56,10 +56,10 @@ FILL = [
     FROM generate_series(1, :connections) n""",
     """INSERT INTO connections (id, supplier_id, environment, realm_digest, realm_sealed,
       company_name, state, refreshes, connected_at, renewed_at, changes_read_until,
-      reconciled_until, reconcile_due_at, last_synced_at, fetch_number, failures)
+      proved_at, reconciled_until, reconcile_due_at, last_synced_at, fetch_number, failures)
     SELECT 'c' || n, n, 'simulator', 'digest' || n, 'sealed', 'Company ' || n,
       CASE WHEN n % 50 = 7 THEN 'disconnected' ELSE 'connected' END, 0,
-      now(), now(), now(), now(), now(), now(), 1, 0
+      now(), now(), now(), now(), now(), now(), now(), 1, 0
     FROM generate_series(1, :connections) n""",
     """INSERT INTO invoices (id, connection_id, quickbooks_id, sync_token, last_updated,
       fetch_number, deleted, void_noticed, source, mapped, hold, warnings, customer_versions,
