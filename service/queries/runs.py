@@ -33,10 +33,11 @@ def page(
     limit: int,
 ) -> Sequence[tuple[Run, Connection]]:
     """Return runs below the id `before` with their companies; "" and None ask for nothing."""
+    # Without a join, from which SQLite would begin, to sort all runs of all companies.
+    elsewhere = select(Connection.id).where(Connection.environment != environment)
     query = (
-        select(Run, Connection)
-        .join(Connection, Connection.id == Run.connection_id)
-        .where(Connection.environment == environment, *_in_state(state))
+        select(Run)
+        .where(Run.connection_id.not_in(elsewhere), *_in_state(state))
         .order_by(Run.id.desc())
         .limit(limit)
         .options(defer(Run.cursor), defer(Run.would_withdraw))
@@ -47,7 +48,11 @@ def page(
         query = query.where(Run.connection_id == connection_id)
     if before is not None:
         query = query.where(Run.id < before)
-    return [(run, company) for run, company in session.execute(query)]
+    found = session.scalars(query).all()
+    ids = {run.connection_id for run in found}
+    theirs = session.scalars(select(Connection).where(Connection.id.in_(ids)))
+    companies = {company.id: company for company in theirs}
+    return [(run, companies[run.connection_id]) for run in found]
 
 
 def _in_state(state: str) -> list[ColumnElement[bool]]:

@@ -91,7 +91,7 @@ FILL = [
       CASE WHEN parked THEN 'given up' ELSE 'refreshed' END, 1, 0, at + interval '3 s',
       CASE WHEN parked THEN 'NotReadable' END, CASE WHEN parked THEN 'QuickBooks failed' END,
       CASE WHEN parked THEN 'tid-' || n END
-    FROM (SELECT n, n % 1000 = 3 AS parked, now() - n * interval '7 s' AS at
+    FROM (SELECT n, n % 5000 = 3 AS parked, now() - n * interval '7 s' AS at
       FROM generate_series(1, :notices) n) made""",
     """INSERT INTO runs (connection_id, kind, cause, state, tally, created_at, finished_at,
       generation, attempts, losses, confirmed)
@@ -193,9 +193,9 @@ def operator_pages(cookie: str) -> list[Measured]:
         "ops: notices, a page far back": "notices?before=1000",
         "ops: notices, an invoice": "notices?q=777",
         "ops: notices, a company": "notices?q=company+99",
-        "ops: notices, an intuit_tid": "notices?q=tid-3003",
+        "ops: notices, an intuit_tid": "notices?q=tid-5003",
         "ops: notices, a delivery": f"notices?q={hashlib.md5(b'delivery777').hexdigest()}",
-        "ops: an event": "notices/1003",
+        "ops: an event": "notices/5003",
         "ops: runs": "runs",
         "ops: runs, imports": "runs?kind=backfill",
         "ops: runs, failed": "runs?state=failed",

@@ -36,7 +36,7 @@ def test_entries_are_found_by_who_what_and_company(place: Place, browser: TestCl
     ]
     assert 'notice <a href="/ops/notices/7">7</a>' in page
     assert "notices 2 · " not in said(page)  # the dot is drawn
-    assert "Two notices 2 notice 7" in said(page)
+    assert "ops:bob Two notices 2 notice 7" in said(page)
     found = {
         query: done(browser.get(f"/ops/audit?{query}").text)
         for query in (
