@@ -190,6 +190,7 @@ def operator_pages(cookie: str) -> list[Measured]:
         "ops: connection": "connections/c1",
         "ops: notices": "notices",
         "ops: notices, parked": "notices?status=parked",
+        "ops: notices, ignored": "notices?status=ignored",
         "ops: notices, a page far back": "notices?before=1000",
         "ops: notices, an invoice": "notices?q=777",
         "ops: notices, a company": "notices?q=company+99",

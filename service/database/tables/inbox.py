@@ -28,6 +28,13 @@ class Notice(Base):
             sqlite_where=text("status = 'parked'"),
             postgresql_where=text("status = 'parked'"),
         ),
+        # Few of very many, which operators list.
+        Index(
+            "ix_notices_ignored",
+            "id",
+            sqlite_where=text("status = 'ignored'"),
+            postgresql_where=text("status = 'ignored'"),
+        ),
         Index("ix_notices_connection", "connection_id", "received_at"),
         Index("ix_notices_handled", "handled_at"),
         Index("ix_notices_entity", "entity_id"),

@@ -182,6 +182,7 @@ def _inbox() -> None:
     op.create_index("ix_notices_connection", "notices", ["connection_id", "received_at"])
     op.create_index("ix_notices_entity", "notices", ["entity_id"])
     op.create_index("ix_notices_handled", "notices", ["handled_at"])
+    op.create_index("ix_notices_ignored", "notices", ["id"], **_where("status = 'ignored'"))
     op.create_index(
         "ix_notices_parked", "notices", ["connection_id", "id"], **_where("status = 'parked'")
     )
