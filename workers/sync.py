@@ -292,7 +292,7 @@ def give_back(
     hopeless = [n for n in notices if is_hopeless(error, n.received_at, n.attempts, now())]
     again = [notice for notice in notices if notice not in hopeless]
     park(session, hopeless, error)
-    inbox.retry(session, [notice.id for notice in again], error, due_at, suspect=suspect)
+    inbox.retry(session, [notice.id for notice in again], error, now(), due_at, suspect=suspect)
     for notice in again:
         after_commit(session, log.warning, "notice.failed", **_name(notice), **why(error))
 
@@ -347,7 +347,7 @@ def _sync(services: Services, connection_id: str) -> None:
             Batch(company, batch).work()
     except Disconnected as e:
         with services.database.write() as session:
-            inbox.retry(session, [notice.id for notice in batch], e, now())
+            inbox.retry(session, [notice.id for notice in batch], e, now(), now())
     except SyncError as e:
         _fail(services, connection_id, batch, e, connection.failures)
     except (Exception, TimeLimitExceeded) as e:

@@ -78,6 +78,15 @@ def link(database: Database, connection_id: str, actor: str) -> None:
         audit.record(session, actor, "link", connection_id, {}, now())
 
 
+def invite(
+    database: Database, supplier_id: int | None, actor: str, *, another_company: bool
+) -> None:
+    """Record in the audit that a link was made for a supplier, who may not be known here yet."""
+    details = {"supplier": supplier_id, "another_company": another_company}
+    with database.write() as session:
+        audit.record(session, actor, "invite", None, details, now())
+
+
 def log_out(database: Database, supplier_id: int, actor: str) -> int:
     """End the supplier's sessions in every browser; return how many were living."""
     with database.write() as session:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
+    insert,
     literal,
     or_,
     select,
@@ -29,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from service.database.engine import Statements
-from service.database.tables import Connection, Notice, Run
+from service.database.tables import Connection, Notice, NoticeAttempt, Run
 from service.database.types import has_come, instant_text
 from service.database.upsert import chunked, insert_for, instant_given, rows_given, rows_text
 from service.domain import ConnectionState, NoticeStatus, OwnNotice, RunKind, RunState
@@ -65,12 +66,14 @@ def claim(
     it was lost five times, and then given up, for the caller to park.
     """
     for status in (_PENDING, _PARKED):  # each has an index of its own
-        session.execute(
+        lost = session.execute(
             update(Notice)
             .where(Notice.connection_id == connection_id, Notice.status == status)
             .where(Notice.claimed_by != owner)
             .values(losses=Notice.losses + 1, claimed_by=None)
-        )
+            .returning(Notice.id, Notice.last_attempt_at)
+        ).all()
+        _keep_lost_attempts(session, [(id_, began or now) for id_, began in lost], now)
     due = (
         select(Notice)
         .where(Notice.connection_id == connection_id, _is_due(now))
@@ -136,6 +139,7 @@ def park(
 
     One that was lost too often is tried once more then, and is lost too often after one more loss.
     """
+    _keep_attempts(session, ids, error, now, due_at)
     # Keeps since when it has failed.
     failed = {"handled_at": func.coalesce(Notice.handled_at, now), "due_at": due_at}
     losses = case((Notice.losses >= _FATAL_LOSSES, _FATAL_LOSSES - 1), else_=0)
@@ -148,6 +152,7 @@ def retry(
     session: Session,
     ids: Collection[int],
     error: Exception,
+    now: datetime,
     due_at: datetime,
     *,
     suspect: bool = False,
@@ -156,6 +161,7 @@ def retry(
 
     Those that are parked stay so. `suspect` ones are taken one by one from the second time on.
     """
+    _keep_attempts(session, ids, error, now, due_at)
     losses = case((Notice.losses < _SUSPECT_LOSSES, Notice.losses + 1), else_=_SUSPECT_LOSSES)
     session.execute(
         update(Notice)
@@ -175,6 +181,55 @@ def retry(
             **evidence(error),
         )
     )
+
+
+LOST = "lost"
+"""The class of the error of an attempt whose process ended before it did."""
+
+
+def _keep_attempts(
+    session: Session,
+    ids: Collection[int],
+    error: Exception,
+    now: datetime,
+    due_at: datetime | None,
+) -> None:
+    """Keep the failed attempt at each of these notices that is being worked on."""
+    failed = {
+        "ended_at": now,
+        "due_at": due_at,
+        **evidence(error),
+    }
+    given = [
+        literal(value, NoticeAttempt.__table__.c[name].type).label(name)
+        for name, value in failed.items()
+    ]
+    attempts = select(Notice.id, Notice.last_attempt_at, *given).where(
+        Notice.id.in_(ids),
+        Notice.status.in_(_WORKABLE),
+        Notice.claimed_by.is_not(None),
+        Notice.last_attempt_at.is_not(None),
+    )
+    columns = ["notice_id", "began_at", *failed]
+    session.execute(insert(NoticeAttempt).from_select(columns, attempts))
+
+
+def _keep_lost_attempts(
+    session: Session, lost: Sequence[tuple[int, datetime]], now: datetime
+) -> None:
+    """Keep these attempts, (notice id, when it began), as ones whose process ended."""
+    rows = [
+        {
+            "notice_id": notice_id,
+            "began_at": began,
+            "ended_at": now,
+            "error_class": LOST,
+            "error_message": "the worker ended before it was done",
+        }
+        for notice_id, began in lost
+    ]
+    if rows:
+        session.execute(insert(NoticeAttempt), rows)
 
 
 _PROMISES = ("refreshed", "withdrawn", "restored")

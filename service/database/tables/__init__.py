@@ -11,7 +11,7 @@ from service.database.tables.coordination import (
     WebhookAnswers,
 )
 from service.database.tables.events import EventPosition, FeedEvent
-from service.database.tables.inbox import Notice
+from service.database.tables.inbox import Notice, NoticeAttempt
 from service.database.tables.invoices import (
     BusyHour,
     BuyerAccount,
@@ -88,6 +88,7 @@ __all__ = [
     "Lease",
     "LoginAttempt",
     "Notice",
+    "NoticeAttempt",
     "OAuthState",
     "OldId",
     "OperatorSession",

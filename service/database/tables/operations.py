@@ -43,6 +43,8 @@ class Alert(Base):
     # When every channel had accepted the message about its beginning, and about its end.
     sent_at: Mapped[datetime | None] = mapped_column(Instant)
     end_sent_at: Mapped[datetime | None] = mapped_column(Instant)
+    # The names of the channels that accepted the last message, as `ALERT_URL, slack:// in …`.
+    sent_to: Mapped[str] = mapped_column(Text, default="", server_default="")
     # Which of several channels have accepted the current message, by key, separated by spaces.
     accepted_by: Mapped[str] = mapped_column(Text, default="")
     attempts: Mapped[int] = mapped_column(default=0)
@@ -54,6 +56,12 @@ class AuditEntry(Base):
     """One action of an operator. It outlives its subject, so it has no foreign key."""
 
     __tablename__ = "audit"
+    __table_args__ = (
+        # What operators list: one person's, one kind, or one company's.
+        Index("ix_audit_actor", "actor", "id"),
+        Index("ix_audit_action", "action", "id"),
+        Index("ix_audit_connection", "connection_id", "id"),
+    )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     at: Mapped[datetime] = mapped_column(Instant, index=True)

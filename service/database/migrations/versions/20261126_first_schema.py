@@ -49,7 +49,15 @@ def downgrade() -> None:
             "buyer_accounts",
         ),
         "customers",
-        *("notices", "spent_links", "oauth_states", "sessions", "connections", "suppliers"),
+        *(
+            "notice_attempts",
+            "notices",
+            "spent_links",
+            "oauth_states",
+            "sessions",
+            "connections",
+            "suppliers",
+        ),
     ):
         op.drop_table(table)
 
@@ -181,6 +189,7 @@ def _inbox() -> None:
     op.create_index("ix_notices_connection", "notices", ["connection_id", "received_at"])
     op.create_index("ix_notices_entity", "notices", ["entity_id"])
     op.create_index("ix_notices_handled", "notices", ["handled_at"])
+    op.create_index("ix_notices_ignored", "notices", ["id"], **_where("status = 'ignored'"))
     op.create_index(
         "ix_notices_parked", "notices", ["connection_id", "id"], **_where("status = 'parked'")
     )
@@ -191,6 +200,23 @@ def _inbox() -> None:
     op.create_index(
         "ix_notices_unconnected", "notices", ["realm_digest"], **_where("connection_id IS NULL")
     )
+    op.create_table(
+        "notice_attempts",
+        sa.Column("id", _ROW_ID, primary_key=True),
+        sa.Column(
+            "notice_id",
+            _ROW_ID,
+            sa.ForeignKey("notices.id", ondelete="CASCADE"),
+            nullable=False,
+        ),
+        sa.Column("began_at", _INSTANT, nullable=False),
+        sa.Column("ended_at", _INSTANT, nullable=False),
+        sa.Column("error_class", sa.String(64), nullable=False),
+        sa.Column("error_message", sa.Text, nullable=False),
+        sa.Column("intuit_tid", sa.String(128)),
+        sa.Column("due_at", _INSTANT),
+    )
+    op.create_index("ix_notice_attempts_notice", "notice_attempts", ["notice_id", "id"])
 
 
 def _invoices() -> None:
@@ -536,7 +562,9 @@ def _runs() -> None:
         sa.Column("finished_at", _INSTANT),
     )
     op.create_index("ix_runs_connection_id", "runs", ["connection_id"])
+    op.create_index("ix_runs_error", "runs", ["id"], **_where("error IS NOT NULL"))
     op.create_index("ix_runs_finished", "runs", ["finished_at"])
+    op.create_index("ix_runs_kind", "runs", ["kind", "id"])
     op.create_index("ix_runs_newest", "runs", ["connection_id", "kind", "id"])
     op.create_index(
         "ux_runs_active",
@@ -632,6 +660,7 @@ def _operations() -> None:
         sa.Column("ended_at", _INSTANT),
         sa.Column("sent_at", _INSTANT),
         sa.Column("end_sent_at", _INSTANT),
+        sa.Column("sent_to", sa.Text, nullable=False, server_default=""),
         sa.Column("accepted_by", sa.Text, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("due_at", _INSTANT),
@@ -655,6 +684,9 @@ def _operations() -> None:
         sa.Column("details", _JSON, nullable=False),
     )
     op.create_index("ix_audit_at", "audit", ["at"])
+    op.create_index("ix_audit_actor", "audit", ["actor", "id"])
+    op.create_index("ix_audit_action", "audit", ["action", "id"])
+    op.create_index("ix_audit_connection", "audit", ["connection_id", "id"])
     op.create_table(
         "login_attempts",
         sa.Column("id", _ROW_ID, primary_key=True),
