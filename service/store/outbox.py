@@ -95,6 +95,8 @@ class DeliveryProgress:
         "delivery_due_at",
         "delivery_error",
         "delivery_warnings",
+        "fixed",
+        "fixed_at",
     )
 
     id: str
@@ -102,6 +104,8 @@ class DeliveryProgress:
     delivered_revision: int
     delivery_attempts: int
     delivery_warnings: list[Any]
+    fixed: list[Any]
+    fixed_at: datetime | None
     delivery_due_at: datetime | None = None
     delivery_error: str | None = None
 
@@ -126,6 +130,8 @@ def lock_progress(session: Session, ids: Collection[str]) -> dict[str, DeliveryP
         Invoice.delivered_revision,
         Invoice.delivery_attempts,
         Invoice.delivery_warnings,
+        Invoice.fixed,
+        Invoice.fixed_at,
     )
     rows = session.execute(
         select(*columns).where(among(Invoice.id, ids)).order_by(Invoice.id).with_for_update()

@@ -234,7 +234,10 @@ class DeliveryResults:
         action = _action(delivery, result)
         # The buyer who decided has seen the invoice, so no warning applies any more.
         seen_by_buyer = action is Action.FROZEN
-        current.delivery_warnings = [] if seen_by_buyer else list(delivery.order.warnings)
+        warnings = [] if seen_by_buyer else list(delivery.order.warnings)
+        if current.delivery_warnings and not warnings and not seen_by_buyer:
+            current.fixed, current.fixed_at = current.delivery_warnings, self._at
+        current.delivery_warnings = warnings
         if result.newer is not None:
             _catch_up(current, delivery.invoice, result.newer)
             return
