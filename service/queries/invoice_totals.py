@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Executable, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import Document, Invoice
 from service.database.tables.invoices import OUTSIDE
 from service.database.types import condition
 from service.domain import APPROVED, State
-from service.queries.invoices import others_too
 
 
 class Portion(StrEnum):
@@ -46,48 +45,57 @@ def of_companies(
 ) -> dict[str, Totals]:
     """Return {company: {portion: totals by currency}} of the invoices that the supplier may see.
 
-    Each company costs two reads of an index. Withdrawn invoices are outside, and so are those that
-    are held while something is left to be paid.
+    It costs two reads of an index, however many companies. Withdrawn invoices are outside, and so
+    are those that are held while something is left to be paid.
     """
-    mixed = others_too(session, connection_ids, supplier_id)
+    found: dict[str, dict[Portion, dict[str, Total]]] = {
+        one: {portion: {} for portion in Portion} for one in connection_ids
+    }
+    for company, state, *total in session.execute(_in_infactor(connection_ids, supplier_id)):
+        portions = found[company]
+        _add(portions[Portion.INFACTOR], *total)
+        if state == State.INVOICE_CREATED:
+            _add(portions[Portion.WAITING], *total)
+        elif state in UNDER_WAY:
+            _add(portions[Portion.APPROVED], *total)
+    for company, *total in session.execute(_outside(connection_ids, supplier_id)):
+        _add(found[company][Portion.OUTSIDE], *total)
     return {
-        one: _of_company(session, one, supplier_id, mixed=one in mixed) for one in connection_ids
+        company: {portion: tuple(totals.values()) for portion, totals in portions.items()}
+        for company, portions in found.items()
     }
 
 
-def _of_company(session: Session, connection_id: str, supplier_id: int, *, mixed: bool) -> Totals:
-    query = (
-        select(Document.state, Document.currency, func.count(), func.sum(Document.total))
+def _in_infactor(connection_ids: Collection[str], supplier_id: int) -> Executable:
+    return (
+        select(
+            *(Document.connection_id, Document.state),
+            *(Document.currency, func.count(), func.sum(Document.total)),
+        )
         .where(
-            Document.connection_id == connection_id,
+            Document.connection_id.in_(connection_ids),
             Document.supplier_id == supplier_id,
             ~Document.withdrawn,
         )
-        .group_by(Document.state, Document.currency)
+        .group_by(Document.connection_id, Document.state, Document.currency)
     )
-    found: dict[Portion, dict[str, Total]] = {portion: {} for portion in Portion}
-    for state, currency, count, amount in session.execute(query):
-        _add(found[Portion.INFACTOR], currency, count, amount)
-        if state == State.INVOICE_CREATED:
-            _add(found[Portion.WAITING], currency, count, amount)
-        elif state in UNDER_WAY:
-            _add(found[Portion.APPROVED], currency, count, amount)
+
+
+def _outside(connection_ids: Collection[str], supplier_id: int) -> Executable:
     # Nearly all of them are in no document, so each is looked up there.
-    there = select(Document.invoice_id).where(Document.invoice_id == Invoice.id)
-    hides = ~Document.withdrawn
-    if mixed:
-        hides = or_(hides, Document.supplier_id != supplier_id)
-    outside = (
-        select(Invoice.currency, func.count(), func.sum(Invoice.total))
-        .where(
-            and_(Invoice.connection_id == connection_id, condition(OUTSIDE)),
-            ~there.where(hides).exists(),
-        )
-        .group_by(Invoice.currency)
+    there = select(Document.invoice_id).where(
+        Document.invoice_id == Invoice.id,
+        or_(~Document.withdrawn, Document.supplier_id != supplier_id),
     )
-    for currency, count, amount in session.execute(outside):
-        _add(found[Portion.OUTSIDE], currency, count, amount)
-    return {portion: tuple(totals.values()) for portion, totals in found.items()}
+    return (
+        select(Invoice.connection_id, Invoice.currency, func.count(), func.sum(Invoice.total))
+        .where(
+            Invoice.connection_id.in_(connection_ids),
+            condition(OUTSIDE),
+            ~there.correlate(Invoice).exists(),
+        )
+        .group_by(Invoice.connection_id, Invoice.currency)
+    )
 
 
 def _add(

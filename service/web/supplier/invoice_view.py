@@ -111,7 +111,7 @@ def to_fix(found: Found) -> Sequence[Mapping[str, Any]]:
         return []
     if invoice.hold == RuleCode.CURRENCY:
         return [one for one in invoice.warnings if one["code"] == WarningCode.UNNAMED_CURRENCY]
-    return [] if invoice.hold else [*invoice.warnings, *invoice.delivery_warnings]
+    return [] if invoice.hold else [*(invoice.warnings or ()), *(invoice.delivery_warnings or ())]
 
 
 def currency_of(found: Found, currency: str) -> str:

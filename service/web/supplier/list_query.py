@@ -128,7 +128,7 @@ class ListQuery:
         words: str | None = None,
         status: str | None = None,
         company: str | None = None,
-        sort: Sort | None = None,
+        sort: str | None = None,
     ) -> str:
         """Return the parameters of another list, which differs in these."""
         other = replace(
@@ -136,7 +136,7 @@ class ListQuery:
             words=self.words if words is None else words,
             status=status or self.status,
             company=self.company if company is None else company,
-            sort=sort or self.sort,
+            sort=Sort(sort) if sort else self.sort,
         )
         return other.query
 
