@@ -3,20 +3,21 @@
 Amounts are decimals; `document` and `original` keep the digits that Infactor and QuickBooks wrote.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw, Struct, convert, structs
 
 from service.database.tables import (
+    Connection,
+    Document,
     Finding,
-    FoundField,
-    Notice,
-    Receipt,
+    Invoice,
     Revision,
     SettlementRow,
+    Supplier,
 )
 from service.domain import FindingKind, RuleCode
 from service.infactor.rules.catalogue import is_private, word
@@ -153,8 +154,8 @@ class NoticeEntry(Struct, frozen=True, kw_only=True):
     handled_at: Time | None
 
 
-class InvoiceFile(Struct, frozen=True, kw_only=True):
-    """Everything that is known of one invoice."""
+class InvoiceFacts(Struct, frozen=True, kw_only=True):
+    """What one invoice is, where it is in Infactor, and what speaks against it."""
 
     id: Annotated[str, Meta(description="Our own id; no other invoice has it.")]
     infactor_id: Annotated[str, Meta(description="Infactor's invoiceId: another if adopted.")]
@@ -163,18 +164,23 @@ class InvoiceFile(Struct, frozen=True, kw_only=True):
     connection: str
     company: str
     supplier: Annotated[str, Meta(description="The supplier's e-mail address.")]
-    buyer: str | None
+    buyer: Annotated[str | None, Meta(description="The buyer's name.")]
     total: Amount | None
     balance: Amount | None
-    currency: str | None
-    deleted: bool
+    currency: Annotated[str | None, Meta(description="Three letters; null where none is named.")]
+    deleted: Annotated[bool, Meta(description="Deleted in QuickBooks.")]
     state: Annotated[str | None, Meta(description="Infactor's state; null if not there.")]
-    holds: list[ReasonEntry]
-    signals: list[ReasonEntry]
-    warnings: list[WarningEntry]
-    revision: int
-    delivered_revision: int
+    holds: Annotated[list[ReasonEntry], Meta(description="Every rule that holds it back.")]
+    signals: Annotated[list[ReasonEntry], Meta(description="Rules that apply and stop nothing.")]
+    warnings: Annotated[list[WarningEntry], Meta(description="What the supplier should fix.")]
+    revision: Annotated[int, Meta(description="The version of the record.")]
+    delivered_revision: Annotated[int, Meta(description="The version that Infactor has; 0: none.")]
     recorded_at: Time
+
+
+class InvoiceFile(InvoiceFacts, frozen=True, kw_only=True):
+    """Everything that is known of one invoice, each list with the newest first."""
+
     findings: list[FindingFacts]
     revisions: list[RevisionEntry]
     receipts: list[ReceiptEntry]
@@ -185,36 +191,45 @@ class InvoiceFile(Struct, frozen=True, kw_only=True):
 
 
 def invoice_file(found: InvoiceRecord) -> InvoiceFile:
-    """Return the file of this invoice, each list with the newest first."""
+    """Return the file of this invoice."""
     invoice, document = found.invoice, found.document
     return InvoiceFile(
-        id=invoice.id,
-        infactor_id=invoice.document_id,
-        quickbooks_id=invoice.quickbooks_id,
-        number=invoice.doc_number,
-        connection=found.company.id,
-        company=found.company.company_name or found.company.id,
-        supplier=found.supplier.email,
-        buyer=(invoice.mapped or {}).get("companyName"),
-        total=amount(invoice.total),
-        balance=amount(invoice.balance),
-        currency=invoice.currency,
-        deleted=invoice.deleted,
-        state=document.state if document else None,
-        holds=reasons(invoice.holds),
-        signals=reasons(invoice.signals),
-        warnings=warnings_of(invoice.warnings, invoice.delivery_warnings),
-        revision=invoice.revision,
-        delivered_revision=invoice.delivered_revision,
-        recorded_at=invoice.recorded_at,
+        **invoice_facts(invoice, document, found.company, found.supplier),
         findings=[finding_facts(one) for one in found.findings],
         revisions=[_revision(one) for one in found.revisions],
-        receipts=[_receipt(one) for one in found.receipts],
+        receipts=convert(found.receipts, list[ReceiptEntry], from_attributes=True),
         payments=[_payment(one) for one in found.settlements],
-        notices=[_notice(one) for one in found.notices],
+        notices=convert(found.notices, list[NoticeEntry], from_attributes=True),
         document=exact_json.encoded(document.document if document else None),
         original=exact_json.encoded(invoice.source),
     )
+
+
+def invoice_facts(
+    invoice: Invoice, document: Document | None, company: Connection, supplier: Supplier
+) -> dict[str, Any]:
+    """Return the values of `InvoiceFacts`' fields."""
+    return {
+        "id": invoice.id,
+        "infactor_id": invoice.document_id,
+        "quickbooks_id": invoice.quickbooks_id,
+        "number": invoice.doc_number,
+        "connection": company.id,
+        "company": company.company_name or company.id,
+        "supplier": supplier.email,
+        "buyer": (invoice.mapped or {}).get("companyName") or None,
+        "total": amount(invoice.total),
+        "balance": amount(invoice.balance),
+        "currency": invoice.currency,
+        "deleted": invoice.deleted,
+        "state": document.state if document else None,
+        "holds": reasons(invoice.holds),
+        "signals": reasons(invoice.signals),
+        "warnings": convert(invoice.warnings + invoice.delivery_warnings, list[WarningEntry]),
+        "revision": invoice.revision,
+        "delivered_revision": invoice.delivered_revision,
+        "recorded_at": invoice.recorded_at,
+    }
 
 
 def amount(value: Decimal | None) -> Decimal | None:
@@ -238,15 +253,6 @@ def reasons(kept: Sequence[Any]) -> list[ReasonEntry]:
     return [reason(one) for one in reasons_of(kept)]
 
 
-def warnings_of(*kept: Iterable[Mapping[str, Any]]) -> list[WarningEntry]:
-    """Return the warnings that an invoice's row keeps."""
-    return [
-        WarningEntry(code=one["code"], field=one["field"], text=one["text"])
-        for some in kept
-        for one in some
-    ]
-
-
 def finding_facts(one: Finding) -> FindingFacts:
     return FindingFacts(
         id=one.id,
@@ -254,22 +260,13 @@ def finding_facts(one: Finding) -> FindingFacts:
         cause=one.cause,
         severity=one.severity,
         state=one.state,
-        fields=[field_entry(field) for field in one.fields],
+        fields=convert(one.fields, list[FieldEntry]),
         found_at=one.found_at,
         changed_at=one.changed_at,
         closed_at=one.closed_at,
         acknowledged_at=one.acknowledged_at,
         note=one.note,
         private=one.kind == FindingKind.RULE and is_private(RuleCode(one.cause)),
-    )
-
-
-def field_entry(field: FoundField) -> FieldEntry:
-    return FieldEntry(
-        field=field["field"],
-        severity=field["severity"],
-        approved=field["approved"],
-        current=field["current"],
     )
 
 
@@ -292,50 +289,6 @@ def _revision(one: Revision) -> RevisionEntry:
     )
 
 
-def _receipt(one: Receipt) -> ReceiptEntry:
-    return ReceiptEntry(
-        id=one.id,
-        revision=one.revision,
-        at=one.at,
-        outcome=one.outcome,
-        state=one.state,
-        changed=one.changed,
-    )
-
-
 def _payment(one: SettlementRow) -> PaymentEntry:
-    return PaymentEntry(
-        payment_id=one.payment_id,
-        source_id=one.source_id,
-        kind=one.kind,
-        amount=plain(one.amount),
-        paid_on=one.paid_on,
-        payer=one.payer,
-        account=one.account,
-        number=one.number,
-        dated=one.dated,
-        read_at=one.read_at,
-    )
-
-
-def _notice(one: Notice) -> NoticeEntry:
-    return NoticeEntry(
-        id=one.id,
-        format=one.format,
-        event_id=one.event_id,
-        entity=one.entity,
-        operation=one.operation,
-        received_at=one.received_at,
-        changed_at=one.changed_at,
-        webhook_id=one.webhook_id,
-        duplicates=one.duplicates,
-        status=one.status,
-        reason=one.reason,
-        attempts=one.attempts,
-        due_at=one.due_at,
-        last_attempt_at=one.last_attempt_at,
-        error_class=one.error_class,
-        error_message=one.error_message,
-        intuit_tid=one.intuit_tid,
-        handled_at=one.handled_at,
-    )
+    entry = convert(one, PaymentEntry, from_attributes=True)
+    return structs.replace(entry, amount=plain(one.amount))

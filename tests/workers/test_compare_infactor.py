@@ -109,6 +109,26 @@ def test_fixing_delivers_again_what_nobody_has_decided_about(delivering: Deliver
     assert sorted(named(again["infactor"])) == [("1", "doubled"), ("2", "deleted")]
 
 
+def test_an_adopted_row_that_was_removed_is_never_called_fixed(delivering: Delivering) -> None:
+    """No delivery creates it again: it is another import's, and somebody took it away."""
+    delivering.world.put("Invoice", an_invoice("1"))
+    delivering.world.backfill()
+    row = {"source": "Quickbook", "supplierEmail": "supplier@example.com", "invoiceAmount": 100.0}
+    row |= {
+        "qbkInvoiceId": "1",
+        "invoiceNo": "101",
+        "invoiceId": "a1",
+        "companyName": "Buyer Seven",
+    }
+    delivering.infactors.invoices.insert_one({**row, "state": "invoice_created"})
+    delivering.deliver()
+    assert delivering.record("1").document_id == "a1"
+    delivering.infactors.invoices.delete_many({})
+    for _ in range(2):
+        ended = compare(delivering.world, fix=True)
+        assert (named(ended["infactor"]), ended["infactor_fixed"]) == ([("1", "deleted")], [])
+
+
 def test_both_legs_count(delivering: Delivering) -> None:
     delivered(delivering, 2)
     remove(delivering, "1")

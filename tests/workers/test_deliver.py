@@ -8,7 +8,7 @@ from pymongo.database import Database
 from service.simulator.app import RunningSimulator
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings
-from tests.workers.world import an_event, an_invoice
+from tests.workers.world import DOCUMENTS, an_event, an_invoice
 
 PAID = "Automatic, from QuickBooks: paid, not a decision of your buyer"
 VOID = "Automatic, from QuickBooks: voided, not a decision of your buyer"
@@ -325,6 +325,11 @@ def test_with_withdraw_off_workflow_fields_are_left_alone(
         delivering.arrive(an_invoice())
         delivering.arrive(an_invoice(Balance=0.0))
         assert delivering.state() == ("invoice_created", None)
+        # Of a delivery whose answer was lost, no receipt says that it withdrew either.
+        with world.refusing(DOCUMENTS):
+            delivering.arrive(an_invoice(Balance=0.0, DocNumber="7"))
+        delivering.deliver()
+        assert delivering.receipts()[-1] == (3, "refreshed", "invoice_created")
 
 
 @pytest.mark.parametrize("gone", [True, False])

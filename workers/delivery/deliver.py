@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from service.config.settings import Settings
 from service.database.engine import Database
 from service.database.tables import Connection, Document, Invoice
 from service.domain import Action, RuleCode, State
@@ -96,8 +97,7 @@ def _deliver_some(services: Services, connection_id: str) -> bool:
             deliveries = _deliver_batch(services, infactor, company, waiting)
     except InfactorUnavailable:
         return False
-    currency = services.settings.infactor_currency
-    DeliveryResults(company, deliveries, currency=currency).save(services.database)
+    DeliveryResults(services.settings, company, deliveries).save(services.database)
     return len(waiting) == _BATCH
 
 
@@ -145,13 +145,13 @@ def order_for(
         mapped=mapped,
         hold=RuleCode(invoice.hold) if invoice.hold else None,
         handed_over=seen is not None and seen.supplier_id != company.supplier_id,
-        may_create=_may_create(invoice, seen),
+        may_create=may_create(invoice, seen),
         unseen=seen is None,
         warnings=warnings,
     )
 
 
-def _may_create(invoice: Invoice | Outgoing, seen: Document | None) -> bool:
+def may_create(invoice: Invoice | Outgoing, seen: Document | None) -> bool:
     """Return whether a missing document may be created.
 
     A decided or adopted one was deleted by hand: created again, it would be offered as undecided.
@@ -178,12 +178,12 @@ class DeliveryResults:
     """The results of one batch of a company's deliveries."""
 
     def __init__(
-        self, company: Connection, deliveries: Sequence[Delivery], *, currency: str
+        self, settings: Settings, company: Connection, deliveries: Sequence[Delivery]
     ) -> None:
-        """An invoice that names no currency is taken to be in `currency`."""
+        """An invoice that names no currency is taken to be in the settings' `infactor_currency`."""
+        self._settings = settings
         self._company = company
         self._deliveries = deliveries
-        self._currency = currency
         self._at = now()
         self._receipts: list[dict[str, Any]] = []
         self._documents: list[dict[str, Any]] = []
@@ -231,7 +231,7 @@ class DeliveryResults:
             self._postpone(current, delivery.invoice, why)
             return
         current.delivery_attempts = 0
-        action = _action(delivery, result)
+        action = _action(delivery, result, withdraw=self._settings.infactor_withdraw)
         # The buyer who decided has seen the invoice, so no warning applies any more.
         seen_by_buyer = action is Action.FROZEN
         warnings = [] if seen_by_buyer else list(delivery.order.warnings)
@@ -305,7 +305,9 @@ class DeliveryResults:
         )
         self._changes.append(change)
         self._changed[delivery.invoice.id] = (
-            changed_after_approval(change, result.before, delivery.order.mapped, self._currency)
+            changed_after_approval(
+                change, result.before, delivery.order.mapped, self._settings.infactor_currency
+            )
             if result.action is Action.FROZEN and result.before is not None
             else []
         )
@@ -336,12 +338,18 @@ def _is_our_move(seen: Document | None, result: DeliveryResult) -> bool:
     return seen is None or (seen.withdrawn and result.repeated)
 
 
-def _action(delivery: Delivery, result: DeliveryResult) -> Action:
+def _action(delivery: Delivery, result: DeliveryResult, *, withdraw: bool) -> Action:
     """Return what was done. If the answer was lost, derive it from the document seen before."""
     order, seen = delivery.order, delivery.seen
     if not result.repeated or order.mapped is None:
         return result.action
-    return decide(seen.document if seen else None, order.mapped, order.hold).action
+    return decide(
+        seen.document if seen else None,
+        order.mapped,
+        order.hold,
+        withdraw=withdraw,
+        handed_over=order.handed_over,
+    ).action
 
 
 def _state_after(result: DeliveryResult) -> DocumentState | None:

@@ -30,7 +30,7 @@ from service.store import documents, old_rows, outbox, runs
 from workers.company import CompanyContext
 from workers.delivery.adoption import recorded_of
 from workers.delivery.circuit import InfactorUnavailable, reaching_infactor
-from workers.delivery.deliver import key_of
+from workers.delivery.deliver import key_of, may_create
 
 _FIXABLE = frozenset(
     {DifferenceKind.MISSING, DifferenceKind.EDITED, DifferenceKind.BEHIND, DifferenceKind.AHEAD}
@@ -147,15 +147,16 @@ def _differs(
 
 
 def _absent(invoice: Invoice, seen: Document | None) -> InfactorDifference | None:
-    if seen is None:
-        never = InfactorDifference(invoice, seen, DifferenceKind.MISSING, "not there", "delivered")
-        return None if invoice.hold else never
-    kind = (
-        DifferenceKind.MISSING
-        if seen.state == State.INVOICE_CREATED and not invoice.hold
-        else DifferenceKind.DELETED
-    )
-    return InfactorDifference(invoice, seen, kind, "not there", status(seen.state))
+    """Return what is wrong with a document that is not there; None if it need not be.
+
+    It is called missing only if the next delivery creates it.
+    """
+    if seen is None and invoice.hold:
+        return None
+    comes_back = may_create(invoice, seen) and not invoice.hold
+    kind = DifferenceKind.MISSING if comes_back else DifferenceKind.DELETED
+    here = status(seen.state) if seen else "delivered"
+    return InfactorDifference(invoice, seen, kind, "not there", here)
 
 
 def _edited(

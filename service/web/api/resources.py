@@ -15,11 +15,9 @@ from service.infactor.rules.facts import decoded
 from service.queries import invoice_record, keyset
 from service.queries.invoice_file import (
     InvoiceFile,
-    amount,
     finding_facts,
+    invoice_facts,
     invoice_file,
-    reasons,
-    warnings_of,
 )
 from service.queries.keyset import (
     ConnectionLine,
@@ -192,36 +190,18 @@ def list_invoices(call: Call) -> InvoiceList:
 
 
 def _invoice(line: InvoiceLine) -> InvoiceResource:
-    invoice, document, mapped = line.invoice, line.document, line.invoice.mapped or {}
+    invoice, document = line.invoice, line.document
     seen = (document.seen_at or document.written_at) if document else invoice.recorded_at
     facts = decoded(invoice.facts) if invoice.facts else None
     return InvoiceResource(
-        id=invoice.id,
-        infactor_id=invoice.document_id,
-        quickbooks_id=invoice.quickbooks_id,
-        number=invoice.doc_number,
-        connection=invoice.connection_id,
-        company=line.company.company_name,
-        supplier=line.supplier.email,
-        buyer=mapped.get("companyName") or None,
+        **invoice_facts(invoice, document, line.company, line.supplier),
         buyer_emails=invoice.buyer_emails,
-        total=amount(invoice.total),
-        balance=amount(invoice.balance),
-        currency=invoice.currency,
         issued_on=facts.txn_date if facts else None,
         due_on=facts.due_date if facts else None,
-        deleted=invoice.deleted,
-        state=document.state if document else None,
         withdrawn=bool(document and document.withdrawn),
         held=invoice.hold is not None or invoice.old_rows_held,
-        holds=reasons(invoice.holds),
-        signals=reasons(invoice.signals),
-        warnings=warnings_of(invoice.warnings, invoice.delivery_warnings),
-        revision=invoice.revision,
-        delivered_revision=invoice.delivered_revision,
         delivery_error=invoice.delivery_error,
         approved_at=invoice.approved_at,
-        recorded_at=invoice.recorded_at,
         changed_at=max(invoice.recorded_at, seen),
     )
 

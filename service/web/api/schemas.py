@@ -8,13 +8,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from service.domain import ConnectionState, Severity, State
-from service.queries.invoice_file import (
-    Amount,
-    FindingFacts,
-    ReasonEntry,
-    Time,
-    WarningEntry,
-)
+from service.queries.invoice_file import FindingFacts, InvoiceFacts, Time
 from service.store.events import CloudEvent
 
 _MOST = 200
@@ -182,39 +176,18 @@ class ConnectionList(Struct, frozen=True, kw_only=True):
     next: Next
 
 
-class InvoiceResource(Struct, frozen=True, kw_only=True):
-    """One invoice: what it is, where it is in Infactor, and what speaks against it."""
+class InvoiceResource(InvoiceFacts, frozen=True, kw_only=True):
+    """One invoice of a list."""
 
-    id: Annotated[str, Meta(description="Our own id; no other invoice has it.")]
-    infactor_id: Annotated[str, Meta(description="Infactor's invoiceId: another if adopted.")]
-    quickbooks_id: str
-    number: str
-    connection: str
-    company: str
-    supplier: Annotated[str, Meta(description="The supplier's e-mail address.")]
-    buyer: Annotated[str | None, Meta(description="The buyer's name.")]
     buyer_emails: Annotated[list[str], Meta(description="Their addresses, the used one first.")]
-    total: Amount | None
-    balance: Amount | None
-    currency: Annotated[str | None, Meta(description="Three letters; null where none is named.")]
     issued_on: Annotated[date | None, Meta(description="The day that is on the invoice.")]
     due_on: Annotated[date | None, Meta(description="The day on which it is due.")]
-    deleted: Annotated[bool, Meta(description="Deleted in QuickBooks.")]
-    state: Annotated[
-        str | None, Meta(description="The state in Infactor, such as invoice_created.")
-    ]
     withdrawn: Annotated[bool, Meta(description="We have withdrawn it from Infactor.")]
     held: Annotated[bool, Meta(description="Held back, for one of `holds` or the old import.")]
-    holds: Annotated[list[ReasonEntry], Meta(description="Every rule that holds it back.")]
-    signals: Annotated[list[ReasonEntry], Meta(description="Rules that apply and stop nothing.")]
-    warnings: Annotated[list[WarningEntry], Meta(description="What the supplier should fix.")]
-    revision: Annotated[int, Meta(description="The version of the record.")]
-    delivered_revision: Annotated[int, Meta(description="The version that Infactor has; 0: none.")]
     delivery_error: Annotated[str | None, Meta(description="Why Infactor refused it.")]
     approved_at: Annotated[
         Time | None, Meta(description="When a buyer's approval was first noticed.")
     ]
-    recorded_at: Time
     changed_at: Annotated[
         Time, Meta(description="When it last changed here or, as far as seen, in Infactor.")
     ]
