@@ -104,7 +104,7 @@ def show_event(event: EventId) -> None:
         with services.database.read() as session:
             found = events.find_unsent(session, environment, event)
         if found is None:
-            raise fail("No event with this id waits. `infactor-quickbooks events` lists them.", 2)
+            raise fail("No event with this id waits. `infactor-quickbooks events` lists them.")
         sent = as_cloud_event(found, services.settings.public_url)
         tries = {"attempts": found.attempts, "due_at": found.due_at, "error": found.error}
         answer_json([{"event": sent, **tries}])
@@ -124,7 +124,7 @@ def skip_event(event: EventId) -> None:
         skipped = actions.skip_event(services.database, environment, event, operator())
     if skipped is None:
         raise fail(
-            "No refused event has this id. `infactor-quickbooks events --refused` lists them.", 2
+            "No refused event has this id. `infactor-quickbooks events --refused` lists them."
         )
     answer(
         f"Skipped {skipped.type} of {skipped.subject} after {skipped.attempts}"
