@@ -59,7 +59,9 @@ def without_indexes(database: Database, table: type[Base]) -> Iterator[None]:
 
 def analyze(database: Database) -> None:
     """Let the database learn what is in its tables, as it does by itself after an import."""
-    statement = "ANALYZE" if database.is_sqlite else "VACUUM ANALYZE"
+    if database.is_sqlite:
+        database.learn()
+        return
     autocommit = {"isolation_level": "AUTOCOMMIT"}
     with database.engine.connect().execution_options(**autocommit) as connection:
-        connection.execute(text(statement))
+        connection.execute(text("VACUUM ANALYZE"))

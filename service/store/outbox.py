@@ -208,6 +208,14 @@ def save_warnings(session: Session, warnings: Mapping[str, Sequence[Mapping[str,
     update_all(session, Invoice, rows)
 
 
+def note_fixed(
+    session: Session, warnings: Mapping[str, Sequence[Mapping[str, str]]], at: datetime
+) -> None:
+    """Keep the warnings that each of these invoices has no more, for its supplier to see."""
+    rows = [{"id": i, "fixed": gone, "fixed_at": at} for i, gone in sorted(warnings.items())]
+    update_all(session, Invoice, rows)
+
+
 def save_documents(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert or replace what was seen of these documents."""
     if rows:
@@ -410,15 +418,6 @@ def hold_at(session: Session, invoice_id: str, revision: int) -> str | None:
         .order_by(Revision.number.desc())
         .limit(1)
     ).first()
-
-
-def count_by_outcome(session: Session, since: datetime) -> dict[str, int]:
-    rows = session.execute(
-        select(Receipt.outcome, func.count())
-        .where(*receipts_since(since))
-        .group_by(Receipt.outcome)
-    )
-    return {outcome: count for outcome, count in rows}
 
 
 def receipts_since(since: datetime) -> tuple[ColumnElement[bool], ...]:

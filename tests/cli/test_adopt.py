@@ -166,7 +166,7 @@ def test_what_was_adopted_is_told_again_also_once_it_was_delivered(
     infactors.invoices.update_one({"_id": ObjectId(FITS)}, {"$set": {"qbkRevision": 1}})
     ended = place.run("adopt", "--supplier", MAIL.upper(), "--dry-run")
     assert "random-1 145 1038 100.0 ifactor_request adopted by invoice 1038 (Id 145)" in " ".join(
-        ended.stdout.replace("│", " ").split()
+        ended.stdout.split()
     )
     assert "listed: copy of random-1; can still be financed" in ended.stdout
     assert ended.stderr.splitlines()[0] == (
@@ -258,5 +258,5 @@ def test_without_infactors_database_it_says_so(place: Place) -> None:
 def test_an_infactor_that_is_away_is_one_line_without_its_password(place: Place) -> None:
     place = place.with_settings({"INFACTOR_MONGODB_URL": away("someone:hush-hush@")})
     ended = place.run("adopt", "--supplier", MAIL)
-    assert (ended.returncode, ended.stdout) == (1, "")
+    assert (ended.returncode, ended.stdout) == (3, "")
     assert ended.stderr == "no MongoDB that takes writes answers at INFACTOR_MONGODB_URL\n"

@@ -30,6 +30,7 @@ from service.infactor.mapped_document import MappedDocument
 from service.infactor.mongo import from_bson
 from service.infactor.users import Account, preferred
 from service.infactor.warnings import WarningCode, warning
+from service.kit import tracing
 from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.services import Services
@@ -97,11 +98,26 @@ def _deliver_some(services: Services, connection_id: str) -> bool:
             if ensure_adopted(services, connection_id, [one.quickbooks_id for one in waiting]):
                 with services.database.read() as session:
                     waiting = outbox.due(session, connection_id, now(), _BATCH)
-            deliveries = _deliver_batch(services, infactor, company, waiting)
+            by_webhook = partial(_invoices_by_webhook, services.database, waiting)
+            with tracing.work("company.deliver", connection_id, by_webhook):
+                deliveries = _deliver_batch(services, infactor, company, waiting)
     except InfactorUnavailable:
         return False
     DeliveryResults(services.settings, company, deliveries).save(services.database)
     return len(waiting) == _BATCH
+
+
+def _invoices_by_webhook(
+    database: Database, waiting: Sequence[Outgoing]
+) -> dict[str | None, list[str]]:
+    """Return which invoices each webhook brought, for their traces."""
+    with database.read() as session:
+        recorded = {one.quickbooks_id: one.recorded_at for one in waiting}
+        webhooks = inbox.webhooks_of(session, waiting[0].connection_id, recorded)
+    found: dict[str | None, list[str]] = {}
+    for one in waiting:
+        found.setdefault(webhooks.get(one.quickbooks_id), []).append(one.id)
+    return found
 
 
 def _deliver_batch(
@@ -191,6 +207,7 @@ class DeliveryResults:
         self._receipts: list[dict[str, Any]] = []
         self._documents: list[dict[str, Any]] = []
         self._warnings: dict[str, Sequence[Mapping[str, str]]] = {}
+        self._fixed: dict[str, Sequence[Mapping[str, str]]] = {}
         self._caught_up: dict[str, int] = {}
         self._frozen: list[Invoice | Outgoing] = []
         self._changed: dict[str, list[Found]] = {}
@@ -209,6 +226,7 @@ class DeliveryResults:
             outbox.save_progress(session, list(current.values()))
             outbox.save_revisions(session, self._caught_up)
             outbox.save_warnings(session, self._warnings)
+            outbox.note_fixed(session, self._fixed, self._at)
             outbox.add_receipts(session, self._receipts)
             for sent in self._frozen:
                 inbox.take_back(session, sent.connection_id, sent.quickbooks_id, sent.recorded_at)
@@ -245,6 +263,8 @@ class DeliveryResults:
         warnings = [] if action is Action.FROZEN else list(delivery.order.warnings)
         if warnings != sent.delivery_warnings:
             self._warnings[sent.id] = warnings
+            if not warnings and action is not Action.FROZEN:
+                self._fixed[sent.id] = sent.delivery_warnings
         if result.newer is not None:
             self._catch_up(current, sent, result.newer)
             return

@@ -11,7 +11,7 @@ from service.database.tables.coordination import (
     WebhookAnswers,
 )
 from service.database.tables.events import EventPosition, FeedEvent
-from service.database.tables.inbox import Notice
+from service.database.tables.inbox import Notice, NoticeAttempt
 from service.database.tables.invoices import (
     BusyHour,
     BuyerAccount,
@@ -33,6 +33,7 @@ from service.database.tables.metadata import Base
 from service.database.tables.operations import (
     Alert,
     AuditEntry,
+    Counter,
     LoginAttempt,
     OperatorSession,
     Sample,
@@ -68,6 +69,7 @@ __all__ = [
     "BuyerAddress",
     "ClockError",
     "Connection",
+    "Counter",
     "Customer",
     "DeliveryState",
     "DifferenceRow",
@@ -86,6 +88,7 @@ __all__ = [
     "Lease",
     "LoginAttempt",
     "Notice",
+    "NoticeAttempt",
     "OAuthState",
     "OldId",
     "OperatorSession",

@@ -136,7 +136,8 @@ def test_of_very_many_things_that_are_wrong_the_first_are_shown(
     page = said(browser.get("/ops/").text)
     assert "35 things are wrong" in page
     assert page.count("QuickBooks no longer accepts") == 30
-    assert "And 5 more: infactor-quickbooks status names them all." in page
+    command = "infactor-quickbooks status"
+    assert f"And 5 more: {command} Copy {command} names them all." in page
 
 
 class TestWithInfactorsDatabase:
