@@ -8,7 +8,6 @@ from typing import Any, cast
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    ColumnExpressionArgument,
     DateTime,
     Dialect,
     Integer,
@@ -20,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import SQLCoreOperations
 from sqlalchemy.sql.functions import FunctionElement
@@ -106,22 +106,27 @@ def condition(sql: str) -> ColumnElement[bool]:
     return cast(ColumnElement[bool], literal_column(f"({sql})"))
 
 
-class Texts(TypeDecorator[Sequence[str]]):
-    """Any number of texts as one parameter: an array on PostgreSQL, a JSON array on SQLite."""
+class Many(TypeDecorator[Sequence[Any]]):
+    """Any number of values as one parameter: an array on PostgreSQL, a JSON array on SQLite."""
 
     impl = Text
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else ARRAY(Text()))
+    def __init__(self, kind: type[Text | BigInteger] = Text) -> None:
+        """Texts, or whole numbers."""
+        super().__init__()
+        self.kind = kind
 
-    def process_bind_param(self, value: Sequence[str] | None, dialect: Dialect) -> Any:
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else ARRAY(self.kind()))
+
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
         given = list(value or ())
         return exact_json.encode(given).decode() if dialect.name == "sqlite" else given
 
 
 class among(FunctionElement[Any]):
-    """A condition: the column is one of these texts, however many.
+    """A condition: the column is one of these texts or whole numbers, however many.
 
     The statement is the same for any number of them, which IN is not: to write it anew for 500 ids
     took longer than to run it.
@@ -131,13 +136,14 @@ class among(FunctionElement[Any]):
     inherit_cache = True
 
     def __init__(
-        self, column: ColumnExpressionArgument[str], values: Collection[str] | str
+        self, column: InstrumentedAttribute[Any], values: Collection[str] | Collection[int] | str
     ) -> None:
-        """The texts, or the name of the statement's parameter that is given them."""
+        """The values, or the name of the statement's parameter that is given them."""
+        many = Many(BigInteger if isinstance(column.type, Integer) else Text)
         given = (
-            bindparam(values, type_=Texts)
+            bindparam(values, type_=many)
             if isinstance(values, str)
-            else bindparam(None, list(values), type_=Texts)
+            else bindparam(None, list(values), type_=many)
         )
         super().__init__(column, given)
 

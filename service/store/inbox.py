@@ -25,13 +25,15 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
     update,
 )
 from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm.attributes import set_committed_value
 
 from service.database.engine import Statements
 from service.database.tables import Connection, Notice, NoticeAttempt, Run
-from service.database.types import has_come, instant_text
+from service.database.types import among, has_come, instant_text
 from service.database.upsert import chunked, insert_for, instant_given, rows_given, rows_text
 from service.domain import ConnectionState, NoticeStatus, OwnNotice, RunKind, RunState
 from service.store.connections import may_be_called
@@ -52,8 +54,8 @@ _FATAL_LOSSES = 5
 
 
 def has_due(session: Session, connection_id: str, now: datetime) -> bool:
-    due = (has.where(Notice.connection_id == connection_id).limit(1) for has in _due(now))
-    return any(session.execute(one).first() is not None for one in due)
+    due = (has.where(Notice.connection_id == connection_id).exists() for has in _due(now))
+    return bool(session.execute(select(or_(*due))).scalar_one())
 
 
 def claim(
@@ -65,33 +67,61 @@ def claim(
     never gave back is lost: that process died. A notice that kills its worker is tried alone until
     it was lost five times, and then given up, for the caller to park.
     """
-    for status in (_PENDING, _PARKED):  # each has an index of its own
-        lost = session.execute(
-            update(Notice)
-            .where(Notice.connection_id == connection_id, Notice.status == status)
-            .where(Notice.claimed_by != owner)
-            .values(losses=Notice.losses + 1, claimed_by=None)
-            .returning(Notice.id, Notice.last_attempt_at)
-        ).all()
-        _keep_lost_attempts(session, [(id_, began or now) for id_, began in lost], now)
+    theirs = (
+        select(Notice.id).where(
+            Notice.connection_id == connection_id,
+            Notice.status == status,
+            Notice.claimed_by != owner,
+        )
+        for status in (_PENDING, _PARKED)  # each has an index of its own
+    )
+    lost = session.execute(
+        update(Notice)
+        .where(Notice.id.in_(union_all(*theirs)))
+        .values(losses=Notice.losses + 1, claimed_by=None)
+        .returning(Notice.id, Notice.last_attempt_at)
+    ).all()
+    _keep_lost_attempts(session, [(id_, began or now) for id_, began in lost], now)
     due = (
         select(Notice)
         .where(Notice.connection_id == connection_id, _is_due(now))
         .order_by(Notice.id)
         .execution_options(populate_existing=True)
     )
-    fatal = session.scalars(due.where(Notice.losses >= _FATAL_LOSSES).limit(CLAIM_LIMIT)).all()
-    batch = session.scalars(due.where(Notice.losses < _SUSPECT_LOSSES).limit(CLAIM_LIMIT)).all()
+    clear = or_(Notice.losses >= _FATAL_LOSSES, Notice.losses < _SUSPECT_LOSSES)
+    found = session.scalars(due.where(clear).limit(CLAIM_LIMIT)).all()
+    fatal = [notice for notice in found if notice.losses >= _FATAL_LOSSES]
+    batch: Sequence[Notice] = [notice for notice in found if notice.losses < _SUSPECT_LOSSES]
     if not batch:
         suspects = due.where(Notice.losses < _FATAL_LOSSES).limit(1)
         batch = session.scalars(suspects).all()
-    for notice in batch:
-        notice.attempts += 1
-        notice.claimed_by = owner
-        notice.last_attempt_at = now
-        if notice.event_id is None and notice.operation != OwnNotice.UNREADABLE:
-            notice.dedupe_key = None
+    _mark_claimed(session, batch, owner, now)
     return batch, fatal
+
+
+def _mark_claimed(session: Session, batch: Sequence[Notice], owner: str, now: datetime) -> None:
+    """Mark these notices in one statement: to write each by itself took as long as to record it."""
+    if not batch:
+        return
+    # Another notice of the same change may come from now on, and must not vanish.
+    forgets_key = and_(
+        Notice.event_id.is_(None), Notice.operation.is_distinct_from(OwnNotice.UNREADABLE)
+    )
+    session.execute(
+        update(Notice)
+        .where(among(Notice.id, [notice.id for notice in batch]))
+        .values(
+            attempts=Notice.attempts + 1,
+            claimed_by=owner,
+            last_attempt_at=now,
+            dedupe_key=case((forgets_key, None), else_=Notice.dedupe_key),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    for notice in batch:  # as the caller reads them
+        set_committed_value(notice, "attempts", notice.attempts + 1)
+        set_committed_value(notice, "claimed_by", owner)
+        set_committed_value(notice, "last_attempt_at", now)
 
 
 def webhooks_of(
@@ -165,7 +195,7 @@ def retry(
     losses = case((Notice.losses < _SUSPECT_LOSSES, Notice.losses + 1), else_=_SUSPECT_LOSSES)
     session.execute(
         update(Notice)
-        .where(Notice.id.in_(ids), Notice.status.in_(_WORKABLE))
+        .where(among(Notice.id, ids), Notice.status.in_(_WORKABLE))
         .values(
             due_at=due_at,
             losses=losses if suspect else 0,
@@ -205,7 +235,7 @@ def _keep_attempts(
         for name, value in failed.items()
     ]
     attempts = select(Notice.id, Notice.last_attempt_at, *given).where(
-        Notice.id.in_(ids),
+        among(Notice.id, ids),
         Notice.status.in_(_WORKABLE),
         Notice.claimed_by.is_not(None),
         Notice.last_attempt_at.is_not(None),
@@ -284,7 +314,7 @@ def _close(
 ) -> None:
     session.execute(
         update(Notice)
-        .where(Notice.id.in_(ids), Notice.status.in_(_WORKABLE))
+        .where(among(Notice.id, ids), Notice.status.in_(_WORKABLE))
         .values(status=status, reason=reason, claimed_by=None, **values)
     )
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Document, Invoice
-from service.database.types import Texts, among
+from service.database.types import Many, among
 from service.database.upsert import chunked
 from service.kit import exact_json
 from service.store import judging
@@ -81,7 +81,7 @@ def _of_kind(kind: int) -> Select[Any]:
     keys = func.unnest(bindparam(f"keys{kind}", type_=ARRAY(BigInteger)))
     given = keys.table_valued("value", name=f"given{kind}").render_derived()
     # Not = ANY: of a statement that is prepared PostgreSQL would compare each of them in turn.
-    besides = select(func.unnest(bindparam("besides", type_=Texts)))
+    besides = select(func.unnest(bindparam("besides", type_=Many())))
     first = _first(kind, given.c.value, Invoice.id.not_in(besides)).lateral()
     return select(literal_column(str(kind)), given.c.value, first.c.id).join_from(
         given, first, true()
