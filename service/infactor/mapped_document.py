@@ -33,11 +33,10 @@ class MappedDocument(Mapping[str, Any]):
 
     def with_texts(self, texts: Mapping[str, str]) -> "MappedDocument":
         """Return the document with these fields set to these texts."""
-        parts = _parts.decode(self._text)
         own = {name: exact_json.encoded(text) for name, text in texts.items()}
-        if all(parts.get(name) == text for name, text in own.items()):
+        if all(self._parts.get(name) == text for name, text in own.items()):
             return self
-        return MappedDocument(exact_json.encode({**parts, **own}))
+        return MappedDocument(exact_json.encode({**self._parts, **own}))
 
     @property
     def as_json(self) -> msgspec.Raw:
@@ -64,10 +63,15 @@ class MappedDocument(Mapping[str, Any]):
         return found
 
     def __getitem__(self, name: str) -> Any:
-        return self.exact[name]
+        return exact_json.decode(self._parts[name])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.exact)
+        return iter(self._parts)
 
     def __len__(self) -> int:
-        return len(self.exact)
+        return len(self._parts)
+
+    @cached_property
+    def _parts(self) -> dict[str, msgspec.Raw]:
+        """The text of each field."""
+        return _parts.decode(self._text)

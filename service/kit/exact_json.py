@@ -13,7 +13,7 @@ _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def decode(data: bytes | str) -> Any:
+def decode(data: bytes | str | msgspec.Raw) -> Any:
     """Return the value, fractions as `Decimal`; raises ValueError for what is not JSON."""
     try:
         return _decoder.decode(data)

@@ -18,6 +18,7 @@ DELETED = "Automatic, from QuickBooks: deleted, not a decision of your buyer"
 @pytest.mark.both_databases("columns hold different values")
 def test_a_new_invoice_is_created_as_infactors_old_driver_reads_it(delivering: Delivering) -> None:
     delivering.arrive(an_invoice(TotalAmt=362.07, Balance=362.07))
+    assert delivering.last_seen().total == 100
     document = delivering.document() or {}
     assert document["_id"] == document["invoiceId"]
     assert document["_id"].startswith("qbk-")

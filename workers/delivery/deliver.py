@@ -396,7 +396,7 @@ def _content(delivery: Delivery, result: DeliveryResult) -> dict[str, Any]:
     order, seen = delivery.order, delivery.seen
     if result.action is Action.CREATE and order.mapped is not None:  # it has what we wrote
         own = {"state": result.state, "document": order.mapped.as_json}
-        return {**own, "withdrawn": False, "marked": False}
+        return {**columns_of(order.mapped), **own}
     # What was last seen is what is there, unless the answer to a write in between was lost.
     there = (result.before or {}).get(REVISION)
     was_seen = result.action is Action.UNCHANGED and seen is not None and seen.revision == there
