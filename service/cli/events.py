@@ -142,7 +142,7 @@ def retry_events(
 ) -> None:
     """Send refused events again now, without waiting for their next try.
 
-    Exit status: 1 when there is none.
+    Exit status: 2 when there is none.
     """
     with command_services() as services:
         environment = services.settings.quickbooks_environment

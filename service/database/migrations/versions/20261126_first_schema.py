@@ -351,7 +351,7 @@ def _invoices() -> None:
         "ix_invoices_sought",
         "invoices",
         ["connection_id", "sought", "id", "total", "created_ms", "number_key", "due_key"],
-        **_where("mapped IS NOT NULL"),
+        **_where("sought <> ''"),
     )
     op.create_index(
         "ix_invoices_to_fix",
@@ -458,13 +458,7 @@ def _documents() -> None:
         "ix_documents_state", "documents", ["connection_id", "supplier_id", "state", "invoice_id"]
     )
     op.create_index("ix_documents_of_state", "documents", ["state", "invoice_id", "connection_id"])
-    op.create_index("ix_documents_seen_at", "documents", ["seen_at", "invoice_id"])
-    op.create_index(
-        "ix_documents_written_at",
-        "documents",
-        ["written_at", "invoice_id"],
-        **_where("seen_at IS NULL"),
-    )
+    op.create_index("ix_documents_changed_at", "documents", ["seen_at", "written_at", "invoice_id"])
     op.create_index(
         "ix_documents_withdrawn",
         "documents",
@@ -781,11 +775,18 @@ def _events() -> None:
     op.create_index(
         "ix_events_waiting", "events", ["connection_id", "position"], **_where("waiting")
     )
-    for name, which in (
-        ("ix_events_waiting_since", "waiting"),
-        ("ix_events_refused", "waiting AND attempts > 0"),
-    ):
-        op.create_index(name, "events", ["environment", "at", "id"], **_where(which))
+    op.create_index(
+        "ix_events_waiting_since",
+        "events",
+        ["environment", "at", "id", "waiting"],
+        **_where("waiting"),
+    )
+    op.create_index(
+        "ix_events_refused",
+        "events",
+        ["environment", "at", "id"],
+        **_where("waiting AND attempts > 0"),
+    )
     op.create_table(
         "event_positions",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
