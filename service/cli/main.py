@@ -231,6 +231,7 @@ COMMANDS = (
         "events",
         "events:group",
         "Show the events that wait for EVENTS_URL, the oldest first.",
+        ("events --refused", "events retry"),
     ),
     Command(
         _LOOK,
