@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
@@ -29,7 +30,7 @@ from service.web.middleware.page_limit import PageLimit
 from service.web.middleware.plain_paths import PlainPaths
 from service.web.middleware.security_headers import SecurityHeaders
 from service.web.state import AppState
-from service.web.supplier import connection, dashboard, download, entry, invoice
+from service.web.supplier import attention, connection, dashboard, download, entry, invoice
 from service.web.webhook.endpoint import Webhook
 from service.web.webhook.heartbeat import HeartbeatThread
 from service.web.webhook.intake import Intake
@@ -93,6 +94,7 @@ def routes(settings: Settings) -> list[BaseRoute]:
         *connection.routes(),
         *problems.routes,
         *dashboard.routes(),
+        *attention.routes(),
         *download.routes(),
         *invoice.routes,
         *entry.routes(),
@@ -113,6 +115,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
             https=settings.secure_cookies,
             consent_origins=consent_origins(settings),
         ),
+        Middleware(GZipMiddleware, minimum_size=1000, compresslevel=6),
         Middleware(UnexpectedErrors),
         Middleware(CrossSiteGuard, public_url=settings.public_url),
     ]

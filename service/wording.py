@@ -13,6 +13,7 @@ from service.domain import DifferenceKind, FindingKind, NoticeStatus, OwnNotice,
 from service.infactor.quickbooks_records import MOST_MONEY, calendar_date
 from service.infactor.wording import AMOUNTS, DATES, WORDS, finding_words, status
 
+_LONG_AGO = 30 * 86_400  # seconds
 _LONGEST_SHORTENED = 300  # characters
 _LONGEST_GIST = 600
 _CURRENCY = re.compile(r"^[A-Za-z]{3} | [A-Za-z]{3}$")
@@ -93,6 +94,18 @@ def span(seconds: float) -> str:
         if seconds >= 2 * unit:
             return f"{int(seconds // unit)} {name}"
     return f"{int(seconds)} s"
+
+
+def ago(when: datetime, at: datetime) -> str:
+    """Return how long ago that was: `just now`, `5 minutes ago`, and after 30 days the day."""
+    seconds = (at - when).total_seconds()
+    if seconds >= _LONG_AGO:
+        utc = when.astimezone(UTC)
+        return f"{utc.day} {utc:%b %Y}"
+    for unit, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= unit:
+            return f"{several(int(seconds // unit), name, f'{name}s')} ago"
+    return "just now"
 
 
 def shortened(text: str, longest: int = _LONGEST_SHORTENED) -> str:

@@ -11,9 +11,11 @@ rejects, or an operator who edits the remark, has the last word. Nothing else wr
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from service.domain import Action, RuleCode, State
+from service.infactor.quickbooks_records import MOST_MONEY
 from service.infactor.rules.catalogue import is_marker, public, remark
 
 SUPPLIER = ("supplierEmail", "supplierName", "supplierAddress")
@@ -134,13 +136,23 @@ def is_withdrawn(document: Mapping[str, Any]) -> bool:
 
 
 def columns_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns of our table for this document: state, document, withdrawn, marked."""
+    """Return the columns of our table for this document: state, document, withdrawn, marked, and
+    total, which is None for an amount that the record cannot hold.
+    """
     return {
         "state": document["state"],
         "document": document,
         "withdrawn": is_withdrawn(document),
         "marked": MARKER in document,
+        "total": _total(document.get("invoiceAmount")),
     }
+
+
+def _total(amount: object) -> Decimal | None:
+    if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
+        return None
+    known = Decimal(amount)
+    return known if known.is_finite() and abs(known) < MOST_MONEY else None
 
 
 def _refreshed(current: Mapping[str, Any], mapped: Mapping[str, Any]) -> dict[str, Any]:

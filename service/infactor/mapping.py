@@ -84,6 +84,8 @@ class _Buyer:
     name: str
     emails: tuple[str, ...]
     bill_email_unusable: bool
+    bad_email: str
+    """What QuickBooks has in place of an address: the first text of these that has none."""
 
 
 def map_invoice(
@@ -114,7 +116,7 @@ def map_invoice(
     codes = _codes(invoice, buyer, is_short=is_short, is_concluded=is_concluded)
     return Mapped(
         document=document,
-        warnings=tuple(map(warning, codes)),
+        warnings=tuple(warning(code, _bad_value(code, invoice, buyer)) for code in codes),
         doc_number=_filled(invoice.doc_number),
         total=invoice.total_amt,
         balance=invoice.total_amt if invoice.balance is None else invoice.balance,
@@ -192,6 +194,7 @@ def _buyer(invoice: Invoice, customers: Sequence[Customer], renamed: str | None)
         name=next(filter(None, map(_filled, names)), ""),
         emails=distinct(address for text in texts for address in addresses(text)),
         bill_email_unusable=_filled(on_invoice) is not None and not addresses(on_invoice),
+        bad_email=next((t for t in map(_filled, texts) if t and not addresses(t)), ""),
     )
 
 
@@ -208,6 +211,17 @@ def _codes(
         WarningCode.UNNAMED_CURRENCY: is_concluded,
     }
     return [code for code, yes in deserved.items() if yes]
+
+
+def _bad_value(code: WarningCode, invoice: Invoice, buyer: _Buyer) -> str:
+    """Return what QuickBooks has where something else is needed, "" if it has nothing there."""
+    match code:
+        case WarningCode.NO_BUYER_EMAIL | WarningCode.UNUSABLE_BILL_EMAIL:
+            return without_nul(buyer.bad_email)
+        case WarningCode.NO_DUE_DATE:
+            return without_nul(_filled(invoice.due_date) or "")
+        case _:
+            return ""
 
 
 def _filled(text: str | None) -> str | None:

@@ -17,11 +17,15 @@ class WarningCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InvoiceWarning:
-    """One thing to fix: `field` is QuickBooks' name of it, `text` tells the supplier how."""
+    """One thing to fix: `field` is the API's name of it, `text` tells the supplier how.
+
+    `value` is what QuickBooks has there instead, "" if it has nothing.
+    """
 
     code: WarningCode
     field: str
     text: str
+    value: str = ""
 
 
 _WARNINGS = {
@@ -72,6 +76,34 @@ _WARNINGS = {
 }
 
 
-def warning(code: WarningCode) -> InvoiceWarning:
+_TITLES = {
+    WarningCode.NO_INVOICE_NUMBER: ("No invoice number", "Invoice number added"),
+    WarningCode.NO_DUE_DATE: ("No due date", "Due date added"),
+    WarningCode.NO_BUYER_NAME: ("No customer", "Customer added"),
+    WarningCode.NO_BUYER_EMAIL: ("No valid e-mail address", "E-mail address added"),
+    WarningCode.UNUSABLE_BILL_EMAIL: (
+        "The e-mail address on the invoice is not valid",
+        "E-mail address corrected",
+    ),
+    WarningCode.TOO_MANY_LINES: ("Too many lines", "Lines fit now"),
+    WarningCode.UNNAMED_CURRENCY: ("The currency is not certain", "Currency corrected"),
+    WarningCode.BUYER_NOT_REGISTERED: ("Not signed up to Infactor", "Buyer signed up"),
+}
+
+UNSEEN_BY_BUYER = frozenset({WarningCode.NO_BUYER_EMAIL, WarningCode.BUYER_NOT_REGISTERED})
+"""While one of these stands, the buyer cannot see the invoice."""
+
+
+def title(code: WarningCode) -> str:
+    """Return what is wrong in a few words."""
+    return _TITLES[code][0]
+
+
+def fixed(code: WarningCode) -> str:
+    """Return what was done in a few words, once it is no longer wrong."""
+    return _TITLES[code][1]
+
+
+def warning(code: WarningCode, value: str = "") -> InvoiceWarning:
     field, text = _WARNINGS[code]
-    return InvoiceWarning(code=code, field=field, text=text)
+    return InvoiceWarning(code=code, field=field, text=text, value=value)

@@ -54,6 +54,17 @@ _OTHERS = {
     "supplierName": "Supplier",
     "supplierEmail": "Supplier's e-mail address",
     "supplierAddress": "Supplier's address",
+    "purchaseDocs": "PO documents",
+    "grnNo": "Goods receipt no.",
+    "grnDate": "Goods receipt date",
+    "grnAmount": "Goods receipt amount",
+    "companyType": "Company's kind",
+    "companyPhone": "Company's phone",
+    "qbkInvoiceId": "Id in QuickBooks",
+    "invoiceId": "Id in Infactor",
+    "source": "Source",
+    "created": "Entered in QuickBooks",
+    "buyerInvoiceRemark": "Remark",
 }
 
 AMOUNTS = frozenset({"invoiceAmount", "taxAmount", "balance", "purchaseAmount"})

@@ -25,7 +25,15 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, DeliveryState, Document, Finding, Invoice
-from service.database.tables.invoices import HELD, TO_FIX, WITHDRAWN
+from service.database.tables.invoices import (
+    CLOSED,
+    OPEN,
+    OUTSIDE,
+    TO_CORRECT,
+    TO_FIX,
+    TO_INVITE,
+    WITHDRAWN,
+)
 from service.database.types import condition
 from service.domain import State
 from service.store import findings
@@ -34,6 +42,7 @@ from service.store.invoices import folded, may_be_shown
 Found = tuple[Invoice, Document | None]
 
 MOST_COUNTED = 1000
+UNDECIDED = State.INVOICE_CREATED
 
 
 class Sort(StrEnum):
@@ -55,14 +64,38 @@ _COLUMNS: dict[Sort, ColumnElement[Any]] = {
 _DESCENDING = frozenset({Sort.NEWEST, Sort.AMOUNT})
 
 
+StatusKind = Literal[
+    "any",
+    "states",
+    "open",
+    "closed",
+    "in infactor",
+    "not in infactor",
+    "on its way",
+    "to fix",
+    "to correct",
+    "to invite",
+    "changed",
+]
+NOT_HELD = "hold IS NULL AND NOT old_rows_held"
+
+
 @dataclass(frozen=True, slots=True)
 class StatusFilter:
-    """Which invoices of a list: those in some of Infactor's states, or those outside of Infactor.
+    """Which invoices of a list: those in some of Infactor's states, or of one of these kinds.
 
-    Those that we have withdrawn count as not in Infactor.
+    open             something is left to be paid
+    closed           nothing is: paid, void or deleted
+    in infactor      Infactor has it, and we have not withdrawn it
+    not in infactor  open, and held or withdrawn
+    on its way       not held, and not delivered yet
+    to fix           the supplier or the buyer has to do something, so `to correct` or `to invite`
+    to correct       something is wrong in QuickBooks
+    to invite        the buyer has not signed up to Infactor
+    changed          it differs from what was approved
     """
 
-    kind: Literal["any", "states", "to fix", "changed", "not in infactor", "on its way"] = "any"
+    kind: StatusKind = "any"
     states: tuple[str, ...] = ()
 
 
@@ -229,35 +262,59 @@ def _unnumbered(session: Session, connection_ids: Iterable[str], own_id: str) ->
 def _has_status(
     status: StatusFilter, connection_id: str, supplier_id: int
 ) -> list[ColumnElement[bool]]:
+    if status.kind == "any":
+        return []
+    if status.kind in ("states", "in infactor"):
+        return [Invoice.id.in_(_there(status, connection_id, supplier_id))]
+    if status.kind == "changed":
+        of_company = Finding.connection_id == connection_id
+        return [Invoice.id.in_(findings.changed(of_company))]
+    return [condition(_PARTS[status.kind]), *_as_offered(status, connection_id)]
+
+
+_PARTS: dict[StatusKind, str] = {
+    "open": OPEN,
+    "closed": CLOSED,
+    "not in infactor": OUTSIDE,
+    "on its way": NOT_HELD,
+    "to fix": TO_FIX,
+    "to correct": TO_CORRECT,
+    "to invite": TO_INVITE,
+}
+"""By kind, the condition of the part of a company's invoices in which they are."""
+
+
+def _there(status: StatusFilter, connection_id: str, supplier_id: int) -> Select[str]:
+    """Return the query for the invoices in Infactor, those in some of its states or all."""
+    query = select(Document.invoice_id).where(
+        Document.connection_id == connection_id, Document.supplier_id == supplier_id
+    )
     withdrawn = condition(WITHDRAWN)
+    if status.kind == "in infactor":
+        return query.where(not_(withdrawn))
+    query = query.where(Document.state.in_(status.states))
+    return query.where(not_(withdrawn)) if State.INVOICE_REJECTED in status.states else query
+
+
+def _as_offered(status: StatusFilter, connection_id: str) -> list[ColumnElement[bool]]:
+    """Return what the invoice's document has to be. It is looked up for each invoice: a join would
+    read every document first.
+    """
     match status.kind:
-        case "states":
-            there = select(Document.invoice_id).where(
-                Document.connection_id == connection_id,
-                Document.supplier_id == supplier_id,
-                Document.state.in_(status.states),
-            )
-            if State.INVOICE_REJECTED in status.states:
-                there = there.where(not_(withdrawn))
-            return [Invoice.id.in_(there)]
-        case "to fix":
-            return [condition(TO_FIX)]
-        case "changed":
-            of_company = Finding.connection_id == connection_id
-            return [Invoice.id.in_(findings.changed(of_company))]
         case "not in infactor":
-            # Looked up for each invoice: a join would read every document first.
-            as_offered = _of_invoice(case((withdrawn, ""), else_=Document.state))
-            return [condition(HELD), func.coalesce(as_offered, "") == ""]
+            offered = _of_invoice(case((condition(WITHDRAWN), ""), else_=Document.state))
+            return [func.coalesce(offered, "") == ""]
         case "on its way":
-            state = _of_invoice(Document.state.expression)
             outgoing = select(DeliveryState.invoice_id).where(
                 DeliveryState.connection_id == connection_id,
                 DeliveryState.delivered_revision < DeliveryState.revision,
             )
-            late = Invoice.id.in_(outgoing)
-            return [state.is_(None), Invoice.hold.is_(None), ~Invoice.old_rows_held, late]
-        case "any":
+            return [_of_invoice(Document.state.expression).is_(None), Invoice.id.in_(outgoing)]
+        case "to fix" | "to correct" | "to invite":
+            # What somebody has decided about is not written any more, so nothing is to be fixed.
+            state = _of_invoice(Document.state.expression)
+            return [func.coalesce(state, UNDECIDED) == UNDECIDED]
+        case _:
             return []
 
 

@@ -145,6 +145,8 @@ def _reduce(session: Session, connection_id: str) -> None:
         "buyer_emails": [],
         "digest": "",
         "warnings": [],
+        "fixed": [],
+        "fixed_at": None,
         "customer_id": None,
         "customer_versions": "",
         "old_rows_held": False,

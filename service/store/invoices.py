@@ -193,6 +193,7 @@ def _replace_if(statement: Insert, is_newer: ColumnElement[bool]) -> Executable:
             **excluded(statement, *changed),
             "first_total": func.coalesce(Invoice.first_total, statement.excluded.first_total),
             "settled_at": _settled_at(statement.excluded),
+            **_fixed(statement.excluded),
         },
         where=is_newer,
     ).returning(Invoice.id)
@@ -206,6 +207,15 @@ def _settled_at(new: Any) -> ColumnElement[float | None]:
         (and_(Invoice.balance > nothing, new.balance <= nothing), database_now()),
         else_=Invoice.settled_at,
     )
+
+
+def _fixed(new: Any) -> dict[str, ColumnElement[Any]]:
+    """Return the columns that keep the warnings of before, where some are other ones now."""
+    other = and_(Invoice.warnings != literal_column("'[]'"), new.warnings != Invoice.warnings)
+    return {
+        "fixed": case((other, Invoice.warnings), else_=Invoice.fixed),
+        "fixed_at": case((other, new.recorded_at), else_=Invoice.fixed_at),
+    }
 
 
 def _is_newer(new: Any, *, remap: bool) -> ColumnElement[bool]:
@@ -325,7 +335,10 @@ def write_documents(session: Session, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _replace_document(statement: Insert) -> Insert:
-    columns = ("supplier_id", "state", "document", "withdrawn", "marked", "revision", "written_at")
+    columns = (
+        *("supplier_id", "state", "document", "withdrawn", "marked", "total", "currency"),
+        *("revision", "written_at"),
+    )
     return statement.on_conflict_do_update(
         index_elements=[Document.invoice_id],
         set_=excluded(statement, *columns),

@@ -197,6 +197,14 @@ def save_warnings(session: Session, warnings: Mapping[str, Sequence[Mapping[str,
     update_all(session, Invoice, rows)
 
 
+def note_fixed(
+    session: Session, warnings: Mapping[str, Sequence[Mapping[str, str]]], at: datetime
+) -> None:
+    """Keep the warnings that each of these invoices has no more, for its supplier to see."""
+    rows = [{"id": i, "fixed": gone, "fixed_at": at} for i, gone in sorted(warnings.items())]
+    update_all(session, Invoice, rows)
+
+
 def save_documents(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert or replace what was seen of these documents."""
     if rows:

@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from service.queries import invoices
+from service.queries import invoice_totals, invoices
+from service.queries.invoice_totals import Totals
 from service.queries.invoices import StatusFilter, Wanted
 
 _MANY = 10_000
@@ -21,6 +22,7 @@ class CountCache:
         self._many = many
         self._totals: dict[Any, tuple[float, tuple[int, int]]] = {}
         self._by_status: dict[Any, tuple[float, tuple[int, ...]]] = {}
+        self._money: dict[Any, tuple[float, Totals]] = {}
 
     def of_companies(
         self, session: Session, connection_ids: Collection[str], supplier_id: int | None = None
@@ -58,6 +60,19 @@ class CountCache:
         for i, numbers in found.items():
             if totals[i][0] >= self._many:
                 self._by_status[i, (supplier_id, filters)] = (at, numbers)
+        return known | found
+
+    def money(
+        self, session: Session, connection_ids: Collection[str], supplier_id: int
+    ) -> dict[str, Totals]:
+        """Return {company: totals} of the invoices that the supplier may see."""
+        at = self._clock()
+        known = self._known(self._money, connection_ids, supplier_id, at)
+        unknown = [i for i in connection_ids if i not in known]
+        found = invoice_totals.of_companies(session, unknown, supplier_id)
+        for i, totals in found.items():
+            if sum(one.count for some in totals.values() for one in some) >= self._many:
+                self._money[i, supplier_id] = (at, totals)
         return known | found
 
     @staticmethod

@@ -18,13 +18,16 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 from starlette.types import Scope
 
-from service.wording import day, money
+from service.kit.clock import now
+from service.queries.invoices import MOST_COUNTED
+from service.wording import ago, day, money
 
 _HERE = Path(__file__).parent
 ROW_ID = re.compile(r"[0-9A-Za-z-]{1,32}")
 _AFTER_A_SIGN = re.compile(r"(?<=[@.])(?=\w)")
 _TIME = Markup('<time datetime="{}" title="{}"{}>{}</time>')
 _YEARLESS = Markup(" data-yearless")
+_AGO = Markup(" data-ago")
 STATIC = _HERE / "static"
 
 
@@ -61,9 +64,22 @@ def time_tag(when: datetime, *, year: bool = True) -> Markup:
     )
 
 
+def ago_tag(when: datetime) -> Markup:
+    """Return a time as HTML that says how long ago it was; times.js keeps that true."""
+    utc = when.astimezone(UTC)
+    return _TIME.format(
+        utc.isoformat(), f"{utc.day} {utc:%b %Y, %H:%M:%S} UTC", _AGO, ago(when, now())
+    )
+
+
 def email(text: str) -> Markup:
     """Return an e-mail address as HTML that breaks after @ or a dot only."""
     return Markup("<wbr>").join(_AFTER_A_SIGN.split(text))
+
+
+def short_count(count: int) -> str:
+    """Return a number of invoices; one that was not counted to its end as `1,000+`."""
+    return f"{MOST_COUNTED:,}+" if count > MOST_COUNTED else f"{count:,}"
 
 
 @cache
@@ -82,6 +98,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"money": money, "time_tag": time_tag, "day": day, "email": email}
+    environment.filters |= {"ago": ago_tag, "short": short_count}
     environment.globals |= {"static": static}
     return environment
 

@@ -12,6 +12,10 @@ from tests.journey.deployment import Deployment
 from tests.journey.test_journey import REALM, an_invoice
 from tests.servers import wait_until
 
+# A phone, a tablet, a laptop, a large screen.
+WIDTHS = (360, 768, 1366, 1920)
+PHONE, LAPTOP = {"width": 360, "height": 740}, {"width": 1366, "height": 657}
+
 
 def connect_link(deployment: Deployment) -> str:
     return deployment.command(
@@ -30,10 +34,15 @@ def consent(page: Page) -> None:
 
 
 def close(popup: Page) -> None:
-    """Close the window by its own button, sooner than it would close by itself."""
+    """Close the window by its own button."""
     # The window may be gone before the click is told to have been made.
     with popup.expect_event("close", timeout=10_000), suppress(Error):
         popup.get_by_role("button", name="Close this window").click()
+
+
+def keep(popup: Page) -> None:
+    """Keep the window open, which would close soon."""
+    popup.get_by_role("button", name="Keep it open").click()
 
 
 def arrive(deployment: Deployment, page: Page) -> None:
@@ -52,17 +61,51 @@ def arrive(deployment: Deployment, page: Page) -> None:
 def test_connecting_in_a_window_of_its_own(deployment: Deployment, reader: Reader) -> None:
     page = reader.page()
     page.goto(connect_link(deployment))
-    look(page, "authorise")
+    look(page, "authorise", WIDTHS)
+    for size in (PHONE, LAPTOP):
+        page.set_viewport_size(size)
+        button = page.get_by_role("button", name="Connect to QuickBooks")
+        expect(button).to_be_in_viewport(ratio=1)
+    expect(page.locator(".marks .mark")).to_have_count(2)
+    expect(page.locator(".points li")).to_have_count(3)
     with page.expect_popup() as opened:
-        page.get_by_role("button", name="Connect to QuickBooks").click()
+        button.click()
     expect(page.get_by_text("QuickBooks opened in a new window")).to_be_visible()
     popup = opened.value
     consent(popup)
+    keep(popup)
     heading(popup, "Journey Company is connected")
     expect(popup.locator("#progress")).to_contain_text("30 invoices read")
     look(popup, "connected")
     heading(page, "Example Supplies")  # by itself
     close(popup)
+
+
+def test_the_window_closes_by_itself_and_has_told_its_opener_alone(
+    deployment: Deployment, reader: Reader
+) -> None:
+    page = reader.page()
+    page.goto(connect_link(deployment))
+    # So that only the window's own message can say that a company has come.
+    page.route("**/quickbook/arrived?*", lambda route: route.fulfill(status=204))
+    page.evaluate(HEAR)
+    with page.expect_popup() as opened:
+        page.get_by_role("button", name="Connect to QuickBooks").click()
+    opened.value.route("**/connected/*/progress", lambda route: route.fulfill(status=204))
+    with opened.value.expect_event("close"):
+        consent(opened.value)
+    page.wait_for_function("heard.length > 0")
+    assert page.evaluate("heard") == [
+        [deployment.receivers[0], {"infactorQuickbooks": "connected"}]
+    ]
+    page.unroute("**/quickbook/arrived?*")
+    heading(page, "Example Supplies")
+
+
+HEAR = """() => {
+  window.heard = [];
+  window.addEventListener("message", (event) => window.heard.push([event.origin, event.data]));
+}"""
 
 
 def test_who_cancels_closes_the_window_and_tries_again(
@@ -76,7 +119,10 @@ def test_who_cancels_closes_the_window_and_tries_again(
     popup = opened.value
     popup.get_by_role("button", name="Deny").click()
     heading(popup, "You did not give permission")
-    look(popup, "denied")
+    expect(popup.locator("main :is(button, a)").locator("visible=true")).to_have_count(1)
+    look(popup, "denied", WIDTHS)
+    expect(page.get_by_text("QuickBooks is not connected yet")).to_be_visible()
+    expect(page.get_by_text("QuickBooks opened in a new window")).to_be_hidden()
     close(popup)
     with page.expect_popup() as again:
         connect.click()
@@ -87,7 +133,13 @@ def test_who_cancels_closes_the_window_and_tries_again(
 def test_an_invoice_that_has_to_be_fixed(deployment: Deployment, reader: Reader) -> None:
     page = reader.page()
     arrive(deployment, page)
-    look(page, "dashboard")
+    look(page, "dashboard", WIDTHS)
+    page.set_viewport_size(PHONE)
+    expect(page.locator("tbody tr").first).to_be_in_viewport(ratio=1)
+    row = page.locator("tbody tr").first.bounding_box()
+    assert row
+    assert row["height"] < 75  # two lines
+    page.set_viewport_size(LAPTOP)
 
     broken = an_invoice("900", DueDate=None)
     deployment.sim("PUT", f"/companies/{REALM}/Invoice", broken)
@@ -104,15 +156,28 @@ def test_an_invoice_that_has_to_be_fixed(deployment: Deployment, reader: Reader)
     look_at_the_fields(page)
     look(page, "invoice-fields")
 
+    attention = reader.page()
+    attention.goto(f"{deployment.receivers[0]}/quickbook/")
+    attention.get_by_role("link", name="Needs attention 1").click()
+    expect(attention.get_by_role("heading", name="Fix in QuickBooks")).to_be_visible()
+    attention.get_by_text("How to fix it").click()
+    look(attention, "attention", WIDTHS)
+
     deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("900"))
     expect(page.get_by_text("Fix this:")).to_have_count(0)  # by itself
+    expect(page.get_by_text("Fixed ✓")).to_be_visible()
     heading(page, "Invoice J-900")
+    expect(attention.get_by_text("Fixed ✓")).to_be_visible()
+    look(attention, "attention-fixed", (360,))
 
 
 def look_at_the_fields(page: Page) -> None:
     """Unfold what Infactor has of the invoice, by the keyboard."""
-    for words, name in (("Show all details", "Contact"), ("Show empty fields", "grnNo")):
-        field = page.get_by_role("term").filter(has_text=re.compile(f"^{name}$"))
+    for words, name in (
+        ("Show all details", "Contact"),
+        ("Show empty fields", "Goods receipt no."),
+    ):
+        field = page.get_by_role("term").filter(has_text=re.compile(f"^{re.escape(name)}$"))
         expect(field).to_be_hidden()
         page.get_by_text(words).focus()
         page.keyboard.press("Enter")
@@ -124,8 +189,12 @@ def test_finding_invoices_and_taking_them_along(
 ) -> None:
     page = reader.page()
     arrive(deployment, page)
+    page.locator("#choose-sort summary").click()
+    look(page, "sorts", (360,))
+    page.keyboard.press("Escape")
+    page.locator("#choose-sort summary").click()
+    page.locator("#choose-sort").get_by_role("link", name="Invoice no.").click()
     page.get_by_label("Invoice no., buyer or amount").fill("J-1")
-    page.get_by_label("Sort by").select_option(label="Invoice no.")
     page.get_by_role("button", name="Search").click()
     expect(page.get_by_text("11 invoices match")).to_be_visible()
     numbers = page.locator("tbody tr td:first-child a").all_inner_texts()
@@ -135,7 +204,7 @@ def test_finding_invoices_and_taking_them_along(
     page.get_by_role("link", name="Back to the list").click()
     expect(page.get_by_text("11 invoices match")).to_be_visible()
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download these as CSV").click()
+        page.get_by_role("link", name="Download as CSV").click()
     download.value.save_as(tmp_path / "invoices.csv")
     with (tmp_path / "invoices.csv").open(encoding="utf-8-sig", newline="") as file:
         assert len(list(csv.reader(file))) == 12
@@ -189,6 +258,8 @@ def test_the_way_without_javascript(deployment: Deployment, without_javascript: 
     mine = ("invoices", "--supplier", "supplier@example.com")
     wait_until(lambda: len(deployment.rows(*mine)) == 30, 60, "the import")
     page.get_by_role("link", name="See your invoices").click()
+    page.get_by_role("link", name="Paid or void").click()
+    expect(page.get_by_role("heading", name="No invoices here")).to_be_visible()
     page.get_by_label("Invoice no., buyer or amount").fill("J-12")
     page.get_by_role("button", name="Search").click()
     page.get_by_role("link", name="J-12").click()

@@ -159,7 +159,7 @@ def supplier_pages(cookie: str) -> list[Measured]:
         "a page in the middle": f"?after={invoice_id(INVOICES // 2)}",
         "to fix": "?status=to-fix",
         "to fix, by due date": "?status=to-fix&sort=due",
-        "not offered": "?status=not-offered",
+        "not offered": "?status=not-in-infactor",
         "approved": "?status=approved",
         "a rare status": "?status=proposal-received",
         "a rare status by amount": "?status=proposal-received&sort=amount",

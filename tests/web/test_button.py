@@ -73,7 +73,7 @@ def test_the_whole_journey_ends_in_a_pop_up_that_closes_by_itself(
     assert answer.headers["location"] == f"/quickbook/connected/{connection.id}"
     page = browser.get(answer.headers["location"]).text
     assert "Our &lt;b&gt;Books&lt;/b&gt; is connected" in page
-    assert '<div id="popup" class="actions" data-seconds="20" hidden>' in page
+    assert '<div id="popup" class="actions" data-seconds="3" hidden>' in page
     assert "/quickbook/static/popup.js" in page
     assert "supplier@example.com" in said(page)
 

@@ -37,7 +37,7 @@ def test_the_list_can_be_of_one_of_them(company: str, second: str, browser: Test
     assert numbers(browser, f"?company={company}") == ["101"]
     assert numbers(browser, f"?company={second}&q=101") == []
     page = browser.get(f"/quickbook/?company={second}").text
-    assert f'<option value="{second}" selected>Other Books</option>' in page
+    assert f'href="/quickbook/?company={second}" aria-current="true">Other Books</a>' in page
     assert "1 invoice matches" in page
     assert f'hx-get="/quickbook/live?company={second}&amp;seen=' in page
     assert "102 Other Books Buyer Seven 100.00 USD" in said(page)
@@ -60,7 +60,7 @@ def test_the_page_asks_as_much_however_many_they_are(
 
 def test_so_can_the_file(second: str, browser: TestClient) -> None:
     page = browser.get(f"/quickbook/?company={second}").text
-    assert f'href="/quickbook/invoices.csv?company={second}" download' in page
+    assert f'href="/quickbook/invoices.csv?company={second}&amp;status=open" download' in page
     file = browser.get(f"/quickbook/invoices.csv?company={second}")
     assert [line.split(",")[-1] for line in file.text.splitlines()] == ["Company", "Other Books"]
     assert 'filename="invoices-Other-Books-' in file.headers["content-disposition"]
@@ -77,6 +77,8 @@ def test_where_nothing_of_it_matches_it_is_named(
 def test_one_without_invoices_says_so(place: Place, second: str, browser: TestClient) -> None:
     place.do(f"UPDATE invoices SET mapped = NULL WHERE connection_id = '{second}'")
     page = said(browser.get(f"/quickbook/?company={second}").text)
+    assert "Other Books has no open invoices." in page
+    page = said(browser.get(f"/quickbook/?company={second}&status=all").text)
     assert "Other Books has no invoices yet." in page
 
 
@@ -101,4 +103,4 @@ def test_so_does_another_suppliers(place: Place, browser: TestClient) -> None:
 def test_with_one_company_alone_none_is_named(browser: TestClient) -> None:
     page = browser.get("/quickbook/").text
     assert "101 Buyer Seven 100.00 USD" in said(page)
-    assert "find-company" not in page
+    assert "choose-company" not in page

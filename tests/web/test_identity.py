@@ -24,7 +24,7 @@ def test_a_connect_link_goes_by_infactors_name_and_address(
     add_user(infactors, address="0xabc")
     browser, token = place.browser(), place.token(name="Another Name", address="another")
     page = browser.get(f"/quickbook/authorise?token={token}")
-    assert "for: Sue Pliers supplier@example.com" in said(page.text)
+    assert "for Sue Pliers supplier@example.com" in said(page.text)
     assert "Another Name" not in page.text
 
     assert place.connect(browser, token).headers["location"].startswith("/quickbook/connected/")

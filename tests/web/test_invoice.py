@@ -108,7 +108,7 @@ def test_a_bundle_counts_once_and_tax_inside_not_at_all() -> None:
 def test_fields_are_folded_away_and_those_without_a_value_apart(page: Shown) -> None:
     folded = page("3").split("<details>")[1:]
     some, none = (re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", part) for part in folded)
-    assert {name for name, value in none} >= {"Due", "grnNo"}
+    assert {name for name, value in none} >= {"Due", "Goods receipt no."}
     assert {value for _, value in none} == {"-"}
     assert "-" not in {value for _, value in some}
     assert ("Invoice no.", "103") in some
@@ -120,12 +120,12 @@ def test_fields_are_folded_away_and_those_without_a_value_apart(page: Shown) -> 
 
 def test_an_adopted_invoice_has_its_documents_own_id(place: Place, page: Shown) -> None:
     number = place.invoice_id("2")
-    assert f"invoiceId {number}" in said(page("2"))
+    assert f"Id in Infactor {number}" in said(page("2"))
     place.do(
         f"UPDATE invoices SET adopted = '{'a' * 24}', adopted_as = 'old7' WHERE id = '{number}'"
     )
     shown = said(page("2"))
-    assert "invoiceId old7" in shown
+    assert "Id in Infactor old7" in shown
     assert number not in shown
 
 

@@ -1,4 +1,4 @@
-"""What of its invoices a company's card leads to: to fix, changed since decided, not offered."""
+"""What the tabs count and lead to: what needs attention, and what is not in Infactor."""
 
 import re
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from tests.web.ops.operators import add_finding
 
 @pytest.fixture
 def book() -> dict[str, Any]:
-    """Five invoices, of which QuickBooks has one paid, and one of another company."""
-    paid = an_invoice("5", Balance=0)
+    """Five invoices, of which QuickBooks has one partly paid, and one of another company."""
+    paid = an_invoice("5", Balance=40)
     return {
         OURS: {
             "CompanyInfo": {"CompanyName": "Our Books"},
@@ -53,13 +53,11 @@ def withdraw(place: Place, number: str) -> None:
     place.do(f"UPDATE invoices SET hold = 'paid' WHERE quickbooks_id = '{number}'")
 
 
-def news(browser: TestClient) -> list[tuple[str, str]]:
-    """Return where the cards lead, and in which words."""
-    page = browser.get("/quickbook/").text
-    found = re.findall(
-        r'<li><a id="[^"]+" class="tag \w+" href="/quickbook/(\?[^"]+)">([^<]+)</a></li>', page
-    )
-    return [(query.replace("&amp;", "&"), words) for query, words in found]
+def tabs(browser: TestClient, query: str = "") -> dict[str, str]:
+    """Return {words of a tab: its count}."""
+    page = browser.get(f"/quickbook/{query}").text
+    tab = r'<a id="tab-[\w-]+"[^>]*>([^<]*?) <span class="count">([^<]*)</span></a>'
+    return dict(re.findall(tab, page))
 
 
 def numbers(browser: TestClient, query: str) -> list[str]:
@@ -68,9 +66,16 @@ def numbers(browser: TestClient, query: str) -> list[str]:
 
 
 def test_what_is_held_back_is_counted_and_led_to(place: Place, browser: TestClient) -> None:
-    assert "5 invoices, 4 in Infactor" in said(browser.get("/quickbook/").text)
-    assert news(browser) == [("?status=not-offered", "1 not in Infactor")]
-    assert numbers(browser, "?status=not-offered") == ["105"]
+    assert "4 of 5 invoices in Infactor" in said(browser.get("/quickbook/").text)
+    assert tabs(browser) == {
+        "Open": "5",
+        "Needs attention": "0",
+        "Waiting for buyer": "4",
+        "Approved": "0",
+        "Not in Infactor": "1",
+        "Paid or void": "0",
+    }
+    assert numbers(browser, "?status=not-in-infactor") == ["105"]
 
 
 def test_what_we_have_withdrawn_is_not_counted_as_in_infactor(
@@ -78,9 +83,9 @@ def test_what_we_have_withdrawn_is_not_counted_as_in_infactor(
 ) -> None:
     withdraw(place, "1")
     decide(place, "2", "invoice_rejected", {REMARK: "wrong goods"})  # by the buyer: it is there
-    assert "5 invoices, 3 in Infactor" in said(browser.get("/quickbook/").text)
-    assert news(browser) == [("?status=not-offered", "2 not in Infactor")]
-    assert numbers(browser, "?status=not-offered") == ["101", "105"]
+    assert "3 of 5 invoices in Infactor" in said(browser.get("/quickbook/").text)
+    assert tabs(browser)["Not in Infactor"] == "2"
+    assert numbers(browser, "?status=not-in-infactor") == ["101", "105"]
     assert numbers(browser, "?status=rejected") == ["102"]
 
 
@@ -88,7 +93,7 @@ def test_so_it_is_beside_what_is_in_another_name(place: Place, browser: TestClie
     withdraw(place, "1")
     place.do("UPDATE documents SET supplier_id = supplier_id + 7 WHERE invoice_id ="
              f" '{place.invoice_id('2')}'")  # fmt: skip
-    assert "4 invoices, 2 in Infactor" in said(browser.get("/quickbook/").text)
+    assert "2 of 4 invoices in Infactor" in said(browser.get("/quickbook/").text)
 
 
 @pytest.mark.both_databases("the statements are its own")
@@ -100,14 +105,14 @@ def test_what_changed_since_it_was_decided_is_marked_and_led_to(
         decide(place, number, "invoice_accepted")
     for fields in ({"field": "balance"}, {"field": "invoiceAmount"}):
         add_finding(place, company, "critical", **fields)
-    assert ("?status=changed", "1 changed since decided") in news(browser)
+    assert tabs(browser)["Needs attention"] == "1"
     assert numbers(browser, "?status=changed") == ["101"]
     row = said(browser.get("/quickbook/?status=changed").text.split("<tbody")[1])
     assert "Approved changed since then" in row
     assert "changed since then" in said(browser.get(live).text)
     assert browser.get("/quickbook/").text.count("changed since then") == 1
     place.do("UPDATE findings SET closed_at = found_at")
-    assert [words for _, words in news(browser)] == ["1 not in Infactor"]
+    assert tabs(browser)["Needs attention"] == "0"
 
 
 @pytest.mark.parametrize(
@@ -118,33 +123,25 @@ def test_what_matters_to_nobody_or_to_others_is_not(
 ) -> None:
     decide(place, "1", "invoice_accepted")
     add_finding(place, company, severity, **fields)
-    assert [words for _, words in news(browser)] == ["1 not in Infactor"]
+    assert tabs(browser)["Needs attention"] == "0"
     assert "changed since then" not in browser.get("/quickbook/").text
 
 
-def test_each_companys_card_leads_to_its_own(
+def test_the_tabs_are_of_the_company_that_is_chosen(
     place: Place, company: str, browser: TestClient
 ) -> None:
     place.connect(browser, place.token(another_company=True), OTHER)
     other = place.connections()[1].id
     place.imported(other)
     place.do('UPDATE invoices SET warnings = \'[{"text":"Fix"}]\'')
-    assert news(browser) == [
-        (f"?status=to-fix&company={company}", "4 to fix"),
-        (f"?status=not-offered&company={company}", "1 not in Infactor"),
-        (f"?status=to-fix&company={other}", "1 to fix"),
-    ]
+    assert tabs(browser)["Needs attention"] == "5"
+    assert tabs(browser, f"?company={company}")["Needs attention"] == "4"
+    assert tabs(browser, f"?company={other}")["Needs attention"] == "1"
     assert numbers(browser, f"?status=to-fix&company={other}") == ["109"]
 
 
-def test_the_card_stays_while_one_searches(browser: TestClient) -> None:
+def test_the_tabs_stay_while_one_searches(browser: TestClient) -> None:
     for query in ("?q=104", "?q=nobody"):
         page = said(browser.get(f"/quickbook/{query}").text)
-        assert "5 invoices, 4 in Infactor" in page
-        assert "1 not in Infactor" in page
-
-
-def test_where_there_is_no_news_there_is_no_list(place: Place, browser: TestClient) -> None:
-    place.do("UPDATE invoices SET hold = NULL")
-    assert news(browser) == []
-    assert '<ul class="news">' not in browser.get("/quickbook/").text
+        assert "4 of 5 invoices in Infactor" in page
+        assert "Not in Infactor 1" in page

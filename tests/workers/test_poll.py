@@ -205,6 +205,17 @@ def test_a_buyer_who_registers_later_sees_the_invoice_then(delivering: Deliverin
     poll_buyers(delivering.world.services)
     delivering.deliver()
     assert delivering.addressed() == ("BUYER@example.com", "BUYER@example.com", [])
+    record = delivering.record()
+    assert [one["code"] for one in record.fixed] == ["buyer_not_registered"]
+    assert record.fixed_at is not None
+
+
+def test_a_buyer_who_decided_is_not_said_to_have_been_fixed(delivering: Delivering) -> None:
+    delivering.arrive(an_invoice())
+    delivering.decide(state="invoice_accepted")
+    delivering.arrive(an_invoice(DocNumber="5"))
+    assert delivering.addressed()[2] == []
+    assert delivering.record().fixed_at is None
 
 
 def test_what_was_approved_keeps_its_address_whoever_registers(

@@ -204,6 +204,7 @@ class DeliveryResults:
         self._receipts: list[dict[str, Any]] = []
         self._documents: list[dict[str, Any]] = []
         self._warnings: dict[str, Sequence[Mapping[str, str]]] = {}
+        self._fixed: dict[str, Sequence[Mapping[str, str]]] = {}
         self._caught_up: dict[str, int] = {}
         self._frozen: list[Invoice | Outgoing] = []
         self._changed: dict[str, list[Found]] = {}
@@ -222,6 +223,7 @@ class DeliveryResults:
             outbox.save_progress(session, list(current.values()))
             outbox.save_revisions(session, self._caught_up)
             outbox.save_warnings(session, self._warnings)
+            outbox.note_fixed(session, self._fixed, self._at)
             outbox.add_receipts(session, self._receipts)
             for sent in self._frozen:
                 inbox.take_back(session, sent.connection_id, sent.quickbooks_id, sent.recorded_at)
@@ -258,6 +260,8 @@ class DeliveryResults:
         warnings = [] if action is Action.FROZEN else list(delivery.order.warnings)
         if warnings != sent.delivery_warnings:
             self._warnings[sent.id] = warnings
+            if not warnings and action is not Action.FROZEN:
+                self._fixed[sent.id] = sent.delivery_warnings
         if result.newer is not None:
             self._catch_up(current, sent, result.newer)
             return

@@ -300,4 +300,5 @@ def _is_told_alone(name: str, value: Any) -> bool:
 
 
 def _plain(warning: InvoiceWarning) -> dict[str, str]:
-    return {"code": warning.code.value, "field": warning.field, "text": warning.text}
+    plain = {"code": warning.code.value, "field": warning.field, "text": warning.text}
+    return plain | ({"value": warning.value} if warning.value else {})

@@ -629,6 +629,7 @@ class _Batch:
             "connection_id": row.connection_id,
             "supplier_id": self._company.supplier_id,
             **columns_of(document),
+            "currency": row.currency,
             "revision": row.revision,
             "written_at": row.recorded_at,
         }

@@ -23,6 +23,12 @@ from service.database.types import ExactJSON, Instant, Key, Money, RowId
 TO_FIX = "hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"
 """Which invoices have a warning that the supplier should fix and no hold."""
 
+TO_CORRECT = "hold IS NULL AND warnings <> '[]'"
+"""Which of these the supplier can correct in QuickBooks."""
+
+TO_INVITE = "hold IS NULL AND delivery_warnings <> '[]'"
+"""Which of these have a buyer who is not registered in Infactor."""
+
 HELD = "hold IS NOT NULL OR old_rows_held"
 """Which invoices are held; Infactor may have one of them all the same."""
 
@@ -41,8 +47,20 @@ TO_EXPLAIN = (
 OPEN = "balance > 0 AND NOT deleted"
 """On which invoices something is left to be paid."""
 
+CLOSED = "NOT (balance > 0 AND NOT deleted) AND mapped IS NOT NULL"
+"""Which known invoices have nothing left to be paid: they are paid, void or deleted."""
+
+OUTSIDE = "(hold IS NOT NULL OR old_rows_held) AND balance > 0 AND NOT deleted"
+"""Which invoices are held while something is left to be paid."""
+
+FIXED = "fixed_at IS NOT NULL"
+"""Of which invoices something was ever fixed."""
+
 WITHDRAWN = "withdrawn"
 """Which documents we have withdrawn."""
+
+OFFERED = "NOT withdrawn"
+"""Which documents we have not withdrawn: Infactor has them, whatever their state."""
 
 _OUTGOING = "delivered_revision < revision"
 
@@ -153,6 +171,44 @@ class Invoice(Base):
             sqlite_where=text(OPEN),
             postgresql_where=text(OPEN),
         ),
+        Index(
+            "ix_invoices_to_correct",
+            *("connection_id", "created_ms", "id"),
+            sqlite_where=text(TO_CORRECT),
+            postgresql_where=text(TO_CORRECT),
+        ),
+        Index(
+            "ix_invoices_to_invite",
+            *("connection_id", "created_ms", "id"),
+            sqlite_where=text(TO_INVITE),
+            postgresql_where=text(TO_INVITE),
+        ),
+        # The three parts of a supplier's list, each in its order.
+        Index(
+            "ix_invoices_current",
+            *("connection_id", "created_ms", "id"),
+            sqlite_where=text(OPEN),
+            postgresql_where=text(OPEN),
+        ),
+        Index(
+            "ix_invoices_closed",
+            *("connection_id", "created_ms", "id"),
+            sqlite_where=text(CLOSED),
+            postgresql_where=text(CLOSED),
+        ),
+        # With what its tile adds up, so that this reads no invoice.
+        Index(
+            "ix_invoices_outside",
+            *("connection_id", "created_ms", "id", "currency", "total"),
+            sqlite_where=text(OUTSIDE),
+            postgresql_where=text(OUTSIDE),
+        ),
+        Index(
+            "ix_invoices_fixed",
+            *("connection_id", "fixed_at"),
+            sqlite_where=text(FIXED),
+            postgresql_where=text(FIXED),
+        ),
         Index("ix_invoices_doc_number", "doc_number"),
         Index("ix_invoices_twin_number", "twin_number", "created_ms", "id"),
         Index("ix_invoices_twin_buyer", "twin_buyer", "created_ms", "id"),
@@ -235,6 +291,9 @@ class Invoice(Base):
     buyer_emails: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
     # What only Infactor's own database shows, such as that no buyer has this address.
     delivery_warnings: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
+    # The warnings before one of them last went, and when: what is gone of them has been fixed.
+    fixed: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
+    fixed_at: Mapped[datetime | None] = mapped_column(Instant)
     # When it was last withdrawn, in seconds of the database's clock; restored or not since.
     withdrawn_at: Mapped[float | None] = mapped_column(Float(53))
     # When a buyer was first seen to have approved it: from then on its history is kept for years.
@@ -393,6 +452,13 @@ class Document(Base):
             sqlite_where=text(WITHDRAWN),
             postgresql_where=text(WITHDRAWN),
         ),
+        # All that the tiles of a supplier's page add up, so that they read no document.
+        Index(
+            "ix_documents_total",
+            *("connection_id", "supplier_id", "state", "currency", "total"),
+            sqlite_where=text(OFFERED),
+            postgresql_where=text(OFFERED),
+        ),
     )
 
     invoice_id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -405,6 +471,8 @@ class Document(Base):
     # since. `marked`: it has our marker, whatever else somebody changed.
     withdrawn: Mapped[bool] = mapped_column(default=False, server_default=false())
     marked: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # None where Infactor has no amount that the record can hold.
+    total: Mapped[Decimal | None] = mapped_column(Money)
     revision: Mapped[int] = mapped_column()
     written_at: Mapped[datetime] = mapped_column(Instant)
     # The invoice's when the document was last written: the document itself does not say.

@@ -1,4 +1,5 @@
-// Opens QuickBooks in a window of its own, as Infactor does, and goes on when a company has come.
+// Opens QuickBooks in a window of its own, as Infactor does, and goes on when a company has come:
+// the window says so, and this page asks as well, because Intuit's pages may cut the two apart.
 // Where windows are blocked, the form is an ordinary one and leads there in this window.
 (() => {
   const NAME = "infactor-quickbooks-connect";
@@ -7,7 +8,9 @@
   const EVERY = 2000;
   const LONGEST = 15 * 60 * 1000;
   const waiting = document.getElementById("waiting");
+  const refused = document.getElementById("refused");
   if (!waiting) return;
+  let opened = null;
   let timer = null;
   let end = null;
 
@@ -31,7 +34,7 @@
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (!form.matches("form[data-popup]")) return;
-    const opened = window.open("", NAME, centred());
+    opened = window.open("", NAME, centred());
     if (!opened) {
       form.removeAttribute("target");
       return;
@@ -39,9 +42,21 @@
     form.target = NAME;
     opened.focus();
     waiting.hidden = false;
+    refused.hidden = true;
     clearInterval(timer);
     clearTimeout(end);
     timer = setInterval(ask, EVERY);
     end = setTimeout(() => clearInterval(timer), LONGEST);
+  });
+
+  window.addEventListener("message", (event) => {
+    if (event.origin !== window.location.origin || !opened || event.source !== opened) return;
+    const outcome = event.data && event.data.infactorQuickbooks;
+    if (outcome === "connected") ask();
+    if (outcome === "refused") {
+      clearInterval(timer);
+      waiting.hidden = true;
+      refused.hidden = false;
+    }
   });
 })();

@@ -44,7 +44,21 @@
     }
   });
 
-  const form = document.querySelector("form.find");
+  // A menu closes when its reader goes elsewhere, as menus do.
+  const close = (except) => {
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      if (menu !== except) menu.open = false;
+    }
+  };
+  document.addEventListener("click", (event) => close(event.target.closest("details.menu")));
+  document.addEventListener("keydown", (event) => {
+    const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
+    if (!menu) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+
+  const form = document.querySelector(".find form");
   const loading = document.getElementById("loading");
   if (!form) return;
   form.addEventListener("submit", () => { loading.hidden = false; });

@@ -1,8 +1,18 @@
+// Tells the page behind a pop-up what came of it, if that page is of this service's own origin.
+(() => {
+  const place = document.querySelector("[data-outcome]");
+  if (!place || !window.opener) return;
+  const message = { infactorQuickbooks: place.dataset.outcome };
+  window.opener.postMessage(message, window.location.origin);
+})();
+
 // Offers to close a pop-up in which nothing came of it: the page behind it has the button.
 (() => {
   const back = document.getElementById("popup-back");
+  const onward = document.getElementById("popup-else");
   if (!back || !window.opener) return;
   back.hidden = false;
+  if (onward) onward.hidden = true;
   back.querySelector("button").addEventListener("click", () => window.close());
 })();
 

@@ -1,11 +1,11 @@
 """The supplier's dashboard: connected companies, and their invoices."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -14,6 +14,7 @@ from service.database.tables import Supplier
 from service.errors import OutOfTime
 from service.kit.clock import now
 from service.queries import invoices
+from service.queries.invoice_totals import Portion, Total, together
 from service.queries.invoices import InvoicePage, StatusFilter, Wanted
 from service.store import connections
 from service.web.connect.popup import since
@@ -22,12 +23,18 @@ from service.web.state import AppState
 from service.web.supplier.companies import CompanyView, companies_of
 from service.web.supplier.invoice_view import ListedInvoice, row
 from service.web.supplier.list_query import (
+    APPROVED,
     CHANGED,
-    NOT_OFFERED,
+    CLOSED,
+    IN_INFACTOR,
+    NOT_IN_INFACTOR,
     ON_ITS_WAY,
+    OPEN,
     SORTS,
     STATUSES,
+    TABS,
     TO_FIX,
+    WAITING,
     ListQuery,
 )
 from service.web.templating import render
@@ -36,8 +43,41 @@ from service.web.threads import in_dedicated_threads
 PAGE_SECONDS = 2.0
 # Their threads compete with those of all other pages for the interpreter.
 _SEARCHES_AT_ONCE = 2
-# The links of a company's card: status, and its words.
-_NEWS = {TO_FIX: "to fix", CHANGED: "changed since decided", NOT_OFFERED: "not in Infactor"}
+_COUNTED = (OPEN, TO_FIX, CHANGED, CLOSED)
+_PORTIONS = {
+    Portion.INFACTOR: (IN_INFACTOR, "In Infactor"),
+    Portion.WAITING: (WAITING, "Waiting for buyer"),
+    Portion.APPROVED: (APPROVED, "Approved"),
+    Portion.OUTSIDE: (NOT_IN_INFACTOR, "Not in Infactor"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One sum of money in each currency, Infactor's first, and the list that it leads to."""
+
+    status: str
+    words: str
+    totals: Sequence[Total]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageNumbers:
+    """What the page counts; a number that is None was not counted, as that took too long.
+
+    `counts` has the invoices of each tab, and of the status `changed`.
+    """
+
+    companies: Mapping[str, tuple[int, int]]
+    tiles: Sequence[Tile]
+    counts: Mapping[str, int]
+
+    @property
+    def attention(self) -> int | None:
+        """How many invoices need attention."""
+        known = [self.counts[name] for name in (TO_FIX, CHANGED) if name in self.counts]
+        return sum(known) if known else None
 
 
 def dashboard(request: Request[AppState]) -> Response:
@@ -112,17 +152,19 @@ def _context(
 ) -> dict[str, Any]:
     asked, companies = shown.asked, shown.companies
     ids = [company.connection.id for company in companies]
-    numbers, news = _numbers(request, ids, supplier.id)
+    numbers = _numbers(request, [asked.company] if asked.company else ids, ids, supplier.id)
     matches = _matches(request, shown, asked.wanted(ids, supplier.id))
+    statuses = _statuses(delivers=request.state["services"].settings.delivers)
     return {
         "supplier": supplier,
         "companies": companies,
         "names": {one.connection.id: one.connection.company_name for one in companies},
-        "counts": numbers,
-        "news": news,
+        "numbers": numbers,
         "asked": asked,
         "sorts": SORTS,
-        "statuses": _statuses(delivers=request.state["services"].settings.delivers),
+        "statuses": statuses,
+        "tabs": TABS,
+        "others": [name for name in statuses if name not in TABS],
         "rows": shown.rows,
         "page": shown.page,
         "matches": matches,
@@ -135,31 +177,32 @@ def _context(
 
 
 def _numbers(
-    request: Request[AppState], ids: Sequence[str], supplier_id: int
-) -> tuple[dict[str, tuple[int, int]], dict[str, list[tuple[str, str, int]]]]:
-    """Return what the companies' cards count; nothing if that takes too long."""
+    request: Request[AppState], chosen: Sequence[str], every: Sequence[str], supplier_id: int
+) -> PageNumbers:
+    """Return what the page counts, of the chosen companies; nothing if that takes too long."""
+    cache, currency = (
+        request.state["count_cache"],
+        request.state["services"].settings.infactor_currency,
+    )
+    filters = tuple(STATUSES[name][1] for name in _COUNTED)
     try:
         with request.state["services"].database.read(seconds=PAGE_SECONDS) as session:
-            numbers = request.state["count_cache"].of_companies(session, ids, supplier_id)
-            return numbers, _news(request, session, ids, supplier_id)
+            companies = cache.of_companies(session, every, supplier_id)
+            found = cache.by_status(session, chosen, supplier_id, filters)
+            money = together(cache.money(session, chosen, supplier_id).values(), currency)
     except OutOfTime:
-        return {}, {}
-
-
-def _news(
-    request: Request[AppState], session: Session, ids: Sequence[str], supplier_id: int
-) -> dict[str, list[tuple[str, str, int]]]:
-    """Return {company: [(status, words, count)]} for statuses with any invoices."""
-    filters = tuple(STATUSES[status][1] for status in _NEWS)
-    counts = request.state["count_cache"].by_status(session, ids, supplier_id, filters)
-    return {
-        i: [
-            (status, words, n)
-            for (status, words), n in zip(_NEWS.items(), numbers, strict=True)
-            if n
-        ]
-        for i, numbers in counts.items()
-    }
+        return PageNumbers({}, (), {})
+    tiles = [
+        Tile(
+            name,
+            words,
+            money[portion] or (Total(currency, 0, Decimal(0)),),
+            sum(one.count for one in money[portion]),
+        )
+        for portion, (name, words) in _PORTIONS.items()
+    ]
+    counts = {name: sum(each[n] for each in found.values()) for n, name in enumerate(_COUNTED)}
+    return PageNumbers(companies, tiles, counts | {tile.status: tile.count for tile in tiles})
 
 
 def _matches(request: Request[AppState], shown: DashboardView, wanted: Wanted) -> int | None:

@@ -23,7 +23,7 @@ from service.store import connections
 from service.web.session import supplier_of
 from service.web.state import AppState
 from service.web.supplier.invoice_view import fields, row, to_fix
-from service.web.supplier.list_query import ListQuery
+from service.web.supplier.list_query import ALL, ListQuery
 from service.wording import plain
 
 HEAD = (
@@ -60,7 +60,7 @@ def download(request: Request[AppState], threads: CapacityLimiter) -> Response:
         environment = services.settings.quickbooks_environment
         mine = connections.of_supplier(session, supplier.id, environment)
     names = {connection.id: connection.company_name for connection in mine}
-    wanted = ListQuery.of(request.query_params).among(names).wanted(names, supplier.id)
+    wanted = ListQuery.of(request.query_params, ALL).among(names).wanted(names, supplier.id)
     only = wanted.connection_ids[0] if len(wanted.connection_ids) == 1 else None
     whose = names[only] if only else supplier.name
     return StreamingResponse(
@@ -98,7 +98,7 @@ def _text(
 def _cells(found: Found, currency: str, today: date, names: dict[str, str]) -> Sequence[Any]:
     invoice, shown = found[0], fields(found)
     one = row(found, currency, today)
-    fix = [warning["text"] for warning in to_fix(invoice)]
+    fix = [warning["text"] for warning in to_fix(found)]
     return (
         *(one.number, one.buyer, shown["buyerEmail"], one.title),
         *(_amount(one.amount), one.currency, _amount(one.balance)),

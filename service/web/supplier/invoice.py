@@ -13,12 +13,13 @@ from starlette.routing import Route
 
 from service.database.tables import Connection, Finding, Invoice, Supplier
 from service.domain import FindingKind, RevisionCause
-from service.infactor.wording import label
+from service.infactor.wording import label, status
 from service.kit.clock import now
 from service.quickbooks.endpoints import Environment, invoice_page
 from service.store import connections, findings, invoices
 from service.web.session import supplier_of
 from service.web.state import AppState
+from service.web.supplier.attention import FIXED_LATELY, fixed_words
 from service.web.supplier.invoice_view import (
     Found,
     currency_of,
@@ -114,7 +115,8 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
     lines, currency = lines_of(shown["items"]), currency_of(found, settings.infactor_currency)
     return {
         "invoice": invoice,
-        "to_fix": to_fix(invoice),
+        "to_fix": to_fix(found),
+        "fixed": fixed_words(found) if _is_late(invoice.fixed_at) else "",
         "offered": document is not None,
         "connection": connection,
         "shown": shown,
@@ -140,6 +142,10 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
     }
 
 
+def _is_late(fixed_at: datetime | None) -> bool:
+    return fixed_at is not None and fixed_at >= now() - FIXED_LATELY
+
+
 def _change(finding: Finding, found: Found, currency: str) -> list[Change]:
     invoice, document = found
     theirs = document.currency if document else None
@@ -157,9 +163,11 @@ def _in_quickbooks(invoice: Invoice, connection: Connection | None) -> str | Non
 
 
 def _mapped(shown: Mapping[str, Any]) -> list[Field]:
+    """Return the fields that have a label: a supplier reads no name of an API's."""
     return [
-        Field(label(name), _in_words(name, value), value in _NOTHING)
+        Field(words, _in_words(name, value), value in _NOTHING)
         for name, value in shown.items()
+        if (words := label(name)) != name
     ]
 
 
@@ -170,6 +178,8 @@ def _in_words(name: str, value: Any) -> Any:
         return "as above"
     if name == "created":  # in milliseconds
         return _time_of(value)
+    if name == "state":
+        return status(str(value))
     return email(value) if isinstance(value, str) and "@" in value else value
 
 

@@ -1,13 +1,13 @@
 """An invoice as its supplier sees it: the row of the list, its status, lines and sums."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from service.database.tables import Document, Invoice, Revision
-from service.domain import RevisionCause, RuleCode
+from service.domain import APPROVED, RevisionCause, RuleCode, State
 from service.infactor.document_lifecycle import MARKER, is_withdrawn
 from service.infactor.money import round_to_minor_unit
 from service.infactor.quickbooks_records import calendar_date
@@ -18,19 +18,35 @@ from service.infactor.rules.catalogue import (
     public_words,
     sentence,
 )
-from service.infactor.warnings import WarningCode
+from service.infactor.warnings import UNSEEN_BY_BUYER, WarningCode
 from service.infactor.wording import days_to_payout, status
 
 Found = tuple[Invoice, Document | None]
+Tone = Literal["plain", "info", "good", "warn", "bad"]
+
+_TONES: Mapping[str, Tone] = {
+    **dict.fromkeys(APPROVED, "good"),
+    State.INVOICE_CREATED: "info",
+    State.IFACTOR_REQUEST: "info",
+    State.IFACTOR_PROPOSED: "info",
+    State.INVOICE_REJECTED: "bad",
+    State.IFACTOR_REJECTED: "bad",
+    State.IFACTOR_PROPOSAL_REJECTED: "bad",
+}
+UNSEEN = "Buyer can't see it yet"
 
 
 @dataclass(frozen=True, slots=True)
 class InvoiceStatus:
-    """A status in words, with its hold; `withdrawn`: Infactor had it before the hold applied."""
+    """A status in words, with its hold; `withdrawn`: Infactor had it before the hold applied.
+
+    `tone` is the colour of its badge.
+    """
 
     words: str
     hold: RuleCode | None = None
     withdrawn: bool = False
+    tone: Tone = field(default="plain", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +68,11 @@ class ListedInvoice:
     status: InvoiceStatus
     warnings: int
     changed: bool
+
+    @property
+    def whole(self) -> bool:
+        """True if all of the amount is due, as QuickBooks and Infactor both say."""
+        return (self.balance, self.balance_currency) == (self.amount, self.currency)
 
 
 def row(found: Found, currency: str, today: date, *, changed: bool = False) -> ListedInvoice:
@@ -75,16 +96,22 @@ def row(found: Found, currency: str, today: date, *, changed: bool = False) -> L
         due=shown["payableDate"],
         payout="-" if where.hold else payout(shown["payableDate"], today),
         status=where,
-        warnings=len(to_fix(invoice)),
+        warnings=len(to_fix(found)),
         changed=changed,
     )
 
 
-def to_fix(invoice: Invoice) -> Sequence[Mapping[str, Any]]:
-    """Return the warnings that the supplier should fix; for a held invoice, only the reason."""
+def to_fix(found: Found) -> Sequence[Mapping[str, Any]]:
+    """Return the warnings that the supplier should fix; for a held invoice, only the reason.
+
+    None once somebody has decided: they have seen the invoice, and it is not written any more.
+    """
+    invoice, document = found
+    if document is not None and document.state != State.INVOICE_CREATED:
+        return []
     if invoice.hold == RuleCode.CURRENCY:
         return [one for one in invoice.warnings if one["code"] == WarningCode.UNNAMED_CURRENCY]
-    return [] if invoice.hold else [*invoice.warnings, *invoice.delivery_warnings]
+    return [] if invoice.hold else [*(invoice.warnings or ()), *(invoice.delivery_warnings or ())]
 
 
 def currency_of(found: Found, currency: str) -> str:
@@ -135,7 +162,9 @@ def status_of(found: Found) -> InvoiceStatus:
     if document is None:
         return _held(hold) if hold else InvoiceStatus("On its way to Infactor")
     if not is_withdrawn(document.document):
-        return InvoiceStatus(status(document.state))
+        if any(one.get("code") in UNSEEN_BY_BUYER for one in to_fix(found)):
+            return InvoiceStatus(UNSEEN, tone="warn")
+        return InvoiceStatus(status(document.state), tone=_TONES.get(document.state, "plain"))
     # The marker keeps the first reason; the record has the present ones.
     return _held(hold or code_of(document.document[MARKER]), withdrawn=True)
 

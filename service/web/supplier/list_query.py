@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import urlencode
 
-from service.infactor.wording import states_by_word
+from service.domain import State
+from service.infactor.wording import states_by_word, status
+from service.queries.invoice_totals import UNDER_WAY
 from service.queries.invoices import Sort, StatusFilter, Wanted
 from service.web.templating import ROW_ID
 from service.wording import amount_in
@@ -22,25 +24,46 @@ _LONGEST_WORDS = 100
 _SIZE, _LARGEST_SIZE = 50, 100
 # As our own pages write a number or an amount.
 _WRITTEN_BEFORE = re.compile(r"^(?:quickbook )?# *(?=.)", re.IGNORECASE)
+OPEN = "open"
+ALL = "all"
 TO_FIX = "to-fix"
+TO_CORRECT = "to-correct"
+TO_INVITE = "to-invite"
 CHANGED = "changed"
-NOT_OFFERED = "not-offered"
+IN_INFACTOR = "in-infactor"
+WAITING = "waiting"
+APPROVED = "approved"
+NOT_IN_INFACTOR = "not-in-infactor"
+CLOSED = "closed"
 ON_ITS_WAY = "on-its-way"
 """Offered only if invoices are delivered to Infactor's database."""
 
+_OF_OWN = {
+    OPEN: ("Open", StatusFilter("open")),
+    TO_FIX: ("Needs attention", StatusFilter("to fix")),
+    WAITING: ("Waiting for buyer", StatusFilter("states", (State.INVOICE_CREATED,))),
+    APPROVED: ("Approved", StatusFilter("states", UNDER_WAY)),
+    NOT_IN_INFACTOR: ("Not in Infactor", StatusFilter("not in infactor")),
+    CLOSED: ("Paid or void", StatusFilter("closed")),
+    ALL: ("All invoices", StatusFilter()),
+    TO_CORRECT: ("To fix in QuickBooks", StatusFilter("to correct")),
+    TO_INVITE: ("Buyers to invite", StatusFilter("to invite")),
+    CHANGED: ("Changed since decided", StatusFilter("changed")),
+    IN_INFACTOR: ("In Infactor", StatusFilter("in infactor")),
+    ON_ITS_WAY: ("On its way to Infactor", StatusFilter("on its way")),
+}
+TABS = (OPEN, TO_FIX, WAITING, APPROVED, NOT_IN_INFACTOR, CLOSED)
+
 
 def _statuses() -> dict[str, tuple[str, StatusFilter]]:
+    """Return {name in the address: (words, filter)}: the tabs first, then all others."""
+    known = {status(State.INVOICE_CREATED), status(State.INVOICE_ACCEPTED)}
     of_infactor = {
         word.lower().replace(" ", "-"): (word, StatusFilter("states", states))
         for word, states in states_by_word().items()
+        if word not in known
     }
-    return {
-        TO_FIX: ("To fix", StatusFilter("to fix")),
-        CHANGED: ("Changed since decided", StatusFilter("changed")),
-        NOT_OFFERED: ("Not in Infactor", StatusFilter("not in infactor")),
-        ON_ITS_WAY: ("On its way to Infactor", StatusFilter("on its way")),
-        **of_infactor,
-    }
+    return _OF_OWN | of_infactor
 
 
 STATUSES = _statuses()
@@ -48,10 +71,13 @@ STATUSES = _statuses()
 
 @dataclass(frozen=True)
 class ListQuery:
-    """What an address asks for; invalid parameters are ignored."""
+    """What an address asks for; invalid parameters are ignored.
+
+    Without a status these are the open invoices, or all where words are searched for.
+    """
 
     words: str = ""
-    status: str = ""
+    status: str = OPEN
     company: str = ""
     sort: Sort = Sort.NEWEST
     after: str | None = None
@@ -60,12 +86,14 @@ class ListQuery:
     size: int = _SIZE
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> "ListQuery":
+    def of(cls, query: Mapping[str, str], otherwise: str = OPEN) -> "ListQuery":
+        """Return what these parameters ask for; without words and status, `otherwise`."""
         sort = query.get("sort", "")
         status = query.get("status", "")
+        words = " ".join(query.get("q", "").replace("\0", "").split())[:_LONGEST_WORDS]
         return cls(
-            words=" ".join(query.get("q", "").replace("\0", "").split())[:_LONGEST_WORDS],
-            status=status if status in STATUSES else "",
+            words=words,
+            status=status if status in STATUSES else ALL if words else otherwise,
             company=_row(query.get("company")) or "",
             sort=Sort(sort) if sort in list(Sort) else Sort.NEWEST,
             after=_row(query.get("after")),
@@ -85,21 +113,50 @@ class ListQuery:
             supplier_id=supplier_id,
             words=_WRITTEN_BEFORE.sub("", self.words),
             amount=amount_in(self.words),
-            status=STATUSES[self.status][1] if self.status else StatusFilter(),
+            status=STATUSES[self.status][1],
             sort=self.sort,
         )
 
     @property
     def narrows(self) -> bool:
-        """True if not every invoice is asked for."""
-        return bool(self.words or self.status or self.company)
+        """True if words, a company or a status was chosen."""
+        return bool(self.words or self.company) or self.status not in (OPEN, ALL)
+
+    def under(
+        self,
+        *,
+        words: str | None = None,
+        status: str | None = None,
+        company: str | None = None,
+        sort: str | None = None,
+    ) -> str:
+        """Return the parameters of another list, which differs in these."""
+        other = replace(
+            self,
+            words=self.words if words is None else words,
+            status=status or self.status,
+            company=self.company if company is None else company,
+            sort=Sort(sort) if sort else self.sort,
+        )
+        return other.query
+
+    @cached_property
+    def file_query(self) -> str:
+        """The parameters of the file with the same invoices."""
+        return "&".join(filter(None, (self.query, "status=open" * (self._implied == OPEN))))
+
+    @property
+    def _implied(self) -> str | None:
+        """The status that the address does not name; None if it names one."""
+        usual = ALL if self.words else OPEN
+        return usual if self.status == usual else None
 
     @cached_property
     def query(self) -> str:
         """The parameters of the list, without the page."""
         said = {
             "q": self.words,
-            "status": self.status,
+            "status": "" if self._implied else self.status,
             "company": self.company,
             "size": "" if self.size == _SIZE else str(self.size),
             "sort": "" if self.sort is Sort.NEWEST else self.sort.value,

@@ -25,6 +25,7 @@ def upgrade() -> None:
     _suppliers()
     _inbox()
     _invoices()
+    _documents()
     _runs()
     _coordination()
     _operations()
@@ -286,6 +287,8 @@ def _invoices() -> None:
         sa.Column("recorded_at", _INSTANT, nullable=False),
         sa.Column("buyer_emails", _JSON, nullable=False, server_default="[]"),
         sa.Column("delivery_warnings", _JSON, nullable=False, server_default="[]"),
+        sa.Column("fixed", _JSON, nullable=False, server_default="[]"),
+        sa.Column("fixed_at", _INSTANT),
         sa.Column("withdrawn_at", sa.Float(53)),
         sa.Column("approved_at", _INSTANT),
         sa.Column("settled_fetch", sa.BigInteger, nullable=False, server_default="0"),
@@ -302,6 +305,26 @@ def _invoices() -> None:
             *("connection_id", "customer_id", "currency", "due_key", "deleted", "total"),
             *("balance", "first_total", "settled_at", "created_ms", "id"),
         ],
+    )
+    for name, where in (
+        ("to_correct", "hold IS NULL AND warnings <> '[]'"),
+        ("to_invite", "hold IS NULL AND delivery_warnings <> '[]'"),
+        ("current", "balance > 0 AND NOT deleted"),
+        ("closed", "NOT (balance > 0 AND NOT deleted) AND mapped IS NOT NULL"),
+    ):
+        columns = ["connection_id", "created_ms", "id"]
+        op.create_index(f"ix_invoices_{name}", "invoices", columns, **_where(where))
+    op.create_index(
+        "ix_invoices_outside",
+        "invoices",
+        ["connection_id", "created_ms", "id", "currency", "total"],
+        **_where("(hold IS NOT NULL OR old_rows_held) AND balance > 0 AND NOT deleted"),
+    )
+    op.create_index(
+        "ix_invoices_fixed",
+        "invoices",
+        ["connection_id", "fixed_at"],
+        **_where("fixed_at IS NOT NULL"),
     )
     op.create_index("ix_invoices_doc_number", "invoices", ["doc_number"])
     op.create_index(
@@ -411,6 +434,9 @@ def _invoices() -> None:
         ),
         sa.Column("quickbooks_id", sa.String(64), primary_key=True),
     )
+
+
+def _documents() -> None:
     op.create_table(
         "documents",
         sa.Column("invoice_id", sa.String(32), primary_key=True),
@@ -420,6 +446,7 @@ def _invoices() -> None:
         sa.Column("document", _JSON, nullable=False),
         sa.Column("withdrawn", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("marked", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("total", _MONEY),
         sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("written_at", _INSTANT, nullable=False),
         sa.Column("balance", _MONEY),
@@ -443,6 +470,12 @@ def _invoices() -> None:
         "documents",
         ["connection_id", "supplier_id", "invoice_id"],
         **_where("withdrawn"),
+    )
+    op.create_index(
+        "ix_documents_total",
+        "documents",
+        ["connection_id", "supplier_id", "state", "currency", "total"],
+        **_where("NOT withdrawn"),
     )
     op.create_table(
         "findings",
