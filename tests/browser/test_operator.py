@@ -162,7 +162,7 @@ def test_the_course_is_drawn_in_the_readers_time(
     expect(tip).to_contain_text("p95 9.0 sMedian 1.5 s")
     page.keyboard.press("ArrowLeft")
     expect(tip).to_contain_text("p95 10 sMedian 2.5 s")
-    said = page.locator(".plot", has=picture).get_by_role("status")
+    said = page.locator(".plot", has=picture).locator(".said")
     expect(said).to_contain_text("p95 10 s, Median 2.5 s")
     with closing(sqlite3.connect(tmp_path / "pages.db")) as connection, connection:
         connection.execute("UPDATE reads SET count = 450000 WHERE kind = 'query'")

@@ -3,7 +3,7 @@
   document.documentElement.classList.add("can-copy");
   const said = document.createElement("p");
   said.className = "unseen";
-  said.setAttribute("role", "status");
+  said.ariaLive = "polite";
   document.body.append(said);
 
   const choose = (element) => {
