@@ -106,17 +106,18 @@ class DifferenceKind(StrEnum):
     """How an invoice differs from its record, as a reconcile found it."""
 
     # In QuickBooks.
-    DELETED_HERE = "deleted here"
+    RECORDED_AS_DELETED = "recorded as deleted"
     OUTDATED = "outdated"
     AMOUNTS = "amounts"
-    DELETED_THERE = "deleted there"
-    NOT_SHOWN = "not shown"  # while some could not be shown: deleted there, or one of those
+    DELETED_IN_QUICKBOOKS = "deleted in QuickBooks"
+    NOT_SHOWN = "not shown"  # while some could not be shown: deleted, or one of those
     UNREADABLE = "unreadable"
     # In either.
     MISSING = "missing"  # in Infactor: nobody has decided, so it can be created again
     AHEAD = "ahead"
     # In Infactor.
-    DELETED = "deleted"  # somebody had decided, so it is never created again
+    # Somebody had decided, or it was adopted, so it is never created again.
+    DELETED_IN_INFACTOR = "deleted in Infactor"
     DOUBLED = "doubled"
     EDITED = "edited by hand"
     BEHIND = "behind"

@@ -107,7 +107,11 @@ def not_shown(session: Session, run: Run, first: int, limit: int) -> Sequence[Qu
     )
     return [
         QuickBooksDifference(
-            i.quickbooks_id, DifferenceKind.DELETED_THERE, i.doc_number, "not there", _version(i)
+            i.quickbooks_id,
+            DifferenceKind.DELETED_IN_QUICKBOOKS,
+            i.doc_number,
+            "not there",
+            _version(i),
         )
         for i in rows
     ]
@@ -215,7 +219,7 @@ def _difference(seen: RunSeen, invoice: Invoice | None) -> QuickBooksDifference:
         )
     kind = DifferenceKind.AMOUNTS
     if invoice.deleted:
-        kind = DifferenceKind.DELETED_HERE
+        kind = DifferenceKind.RECORDED_AS_DELETED
     elif _is_older(invoice, seen):
         kind = DifferenceKind.OUTDATED
     elif _is_older(seen, invoice):

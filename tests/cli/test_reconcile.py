@@ -55,7 +55,7 @@ def test_a_difference_is_named_and_fixed(deployment: Deployment) -> None:
     assert [(d["id"], d["kind"]) for d in red["differences"]] == [
         ("1", "outdated"),
         ("4", "missing"),
-        ("3", "deleted there"),
+        ("3", "deleted in QuickBooks"),
     ]
     assert len(deployment.rows("invoices", "--held")) == 3  # it only looked
 

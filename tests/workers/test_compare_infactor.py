@@ -74,7 +74,7 @@ def test_every_difference_is_named(delivering: Delivering) -> None:
     also = rows.pop(("1", "doubled"))
     assert rows == {
         ("1", "missing"): ("101", "not there", "Approval Awaited"),
-        ("2", "deleted"): ("77", "not there", "Approved"),
+        ("2", "deleted in Infactor"): ("77", "not there", "Approved"),
         ("3", "edited by hand"): ("103", "invoiceAmount 90.5, items", "invoiceAmount 100, items"),
         ("4", "behind"): ("104", "revision 0", "revision 1"),
         ("5", "ahead"): ("105", "revision 9", "revision 1"),
@@ -92,7 +92,7 @@ def test_every_difference_is_named(delivering: Delivering) -> None:
 def test_fixing_delivers_again_what_nobody_has_decided_about(delivering: Delivering) -> None:
     six_ways_to_differ(delivering)
     ended = compare(delivering.world, fix=True)
-    assert sorted(named(ended["infactor"])) == [("1", "doubled"), ("2", "deleted")]
+    assert sorted(named(ended["infactor"])) == [("1", "doubled"), ("2", "deleted in Infactor")]
     assert sorted(named(ended["infactor_fixed"])) == [
         ("1", "missing"),
         ("3", "edited by hand"),
@@ -106,7 +106,7 @@ def test_fixing_delivers_again_what_nobody_has_decided_about(delivering: Deliver
     fixed = delivering.document("3") or {}
     assert (fixed["invoiceAmount"], fixed["items"]) == (100.0, [])
     again = compare(delivering.world)
-    assert sorted(named(again["infactor"])) == [("1", "doubled"), ("2", "deleted")]
+    assert sorted(named(again["infactor"])) == [("1", "doubled"), ("2", "deleted in Infactor")]
 
 
 def test_an_adopted_row_that_was_removed_is_never_called_fixed(delivering: Delivering) -> None:
@@ -126,7 +126,10 @@ def test_an_adopted_row_that_was_removed_is_never_called_fixed(delivering: Deliv
     delivering.infactors.invoices.delete_many({})
     for _ in range(2):
         ended = compare(delivering.world, fix=True)
-        assert (named(ended["infactor"]), ended["infactor_fixed"]) == ([("1", "deleted")], [])
+        assert (named(ended["infactor"]), ended["infactor_fixed"]) == (
+            [("1", "deleted in Infactor")],
+            [],
+        )
 
 
 def test_both_legs_count(delivering: Delivering) -> None:
@@ -303,7 +306,9 @@ def test_a_withdrawn_document_that_is_gone_is_not_made_again(delivering: Deliver
     delivering.arrive(an_invoice(Balance=0.0))
     remove(delivering, "1")
     ended = compare(delivering.world, fix=True)
-    assert [(d["kind"], d["here"]) for d in ended["infactor"]] == [("deleted", "Rejected")]
+    assert [(d["kind"], d["here"]) for d in ended["infactor"]] == [
+        ("deleted in Infactor", "Rejected")
+    ]
     delivering.deliver()
     assert delivering.document() is None
     with delivering.world.services.database.read() as session:

@@ -100,14 +100,14 @@ def test_every_difference_is_named(world: World) -> None:
         ("2", "outdated"),
         ("3", "amounts"),
         ("4", "amounts"),
-        ("5", "deleted here"),
+        ("5", "recorded as deleted"),
         ("7", "ahead"),
-        ("6", "deleted there"),
+        ("6", "deleted in QuickBooks"),
     ]
     assert ended["error"] == (
         "7 invoices differ from QuickBooks: Id 1 (missing), 102 (Id 2, outdated),"
-        " 103 (Id 3, amounts), 104 (Id 4, amounts), 105 (Id 5, deleted here), 107 (Id 7, ahead),"
-        " 106 (Id 6, deleted there)"
+        " 103 (Id 3, amounts), 104 (Id 4, amounts), 105 (Id 5, recorded as deleted),"
+        " 107 (Id 7, ahead), 106 (Id 6, deleted in QuickBooks)"
     )
     third = ended["differences"][2]
     assert third["number"] == "103"
@@ -126,8 +126,8 @@ def test_fixing_fixes_all_but_what_quickbooks_has_turned_back(world: World) -> N
         ("2", "outdated"),
         ("3", "amounts"),
         ("4", "amounts"),
-        ("5", "deleted here"),
-        ("6", "deleted there"),
+        ("5", "recorded as deleted"),
+        ("6", "deleted in QuickBooks"),
     ]
     # The guard lets no older version in, wherever it comes from.
     assert named(ended["differences"]) == [("7", "ahead")]
@@ -185,7 +185,7 @@ def test_a_deletion_is_found_though_its_customer_changes_meanwhile(world: World)
     world.hear("Customer", "7", "updated")
     assert {d["buyerEmail"] for d in world.documents().values()} == {"new@example.com"}
     ended = finish(world, run_id)
-    assert named(ended["fixed"]) == [("2", "deleted there")]
+    assert named(ended["fixed"]) == [("2", "deleted in QuickBooks")]
     assert world.holds() == {"1": None, "2": "deleted"}
 
 

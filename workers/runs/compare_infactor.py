@@ -154,7 +154,7 @@ def _absent(invoice: Invoice, seen: Document | None) -> InfactorDifference | Non
     if seen is None and invoice.hold:
         return None
     comes_back = may_create(invoice, seen) and not invoice.hold
-    kind = DifferenceKind.MISSING if comes_back else DifferenceKind.DELETED
+    kind = DifferenceKind.MISSING if comes_back else DifferenceKind.DELETED_IN_INFACTOR
     here = status(seen.state) if seen else "delivered"
     return InfactorDifference(invoice, seen, kind, "not there", here)
 

@@ -206,7 +206,7 @@ def _doubted(one: QuickBooksDifference) -> QuickBooksDifference:
     """Return the difference without claiming a deletion: a missing invoice may be the unreadable
     one.
     """
-    if one.kind is not DifferenceKind.DELETED_THERE:
+    if one.kind is not DifferenceKind.DELETED_IN_QUICKBOOKS:
         return one
     return replace(one, kind=DifferenceKind.NOT_SHOWN, there="not shown: deleted, or unreadable")
 
