@@ -103,7 +103,8 @@ class ExactJSON(TypeDecorator[Any]):
 
 def condition(sql: str) -> ColumnElement[bool]:
     """Return a partial index's condition as it is written there, or SQLite would not use it."""
-    return literal_column(f"({sql})", Boolean)
+    # Without a type: of a Boolean SQLAlchemy writes `(…) = 1` for SQLite, which is another one.
+    return literal_column(f"({sql})")
 
 
 class Texts(TypeDecorator[Sequence[str]]):
