@@ -104,7 +104,10 @@ def issue(
     if another_company:
         claims["another_company"] = True
     _link(claims, purpose, now)
-    return jwt.encode({"alg": _ALGORITHM}, claims, _key(secret), algorithms=[_ALGORITHM])
+    token = jwt.encode({"alg": _ALGORITHM}, claims, _key(secret), algorithms=[_ALGORITHM])
+    if len(token) > _MAX_TOKEN:
+        raise LinkError("name and address together are too long for a link")
+    return token
 
 
 def read(token: str, purpose: Purpose, secret: str, now: datetime) -> Link:

@@ -46,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("long", max_examples=300)
     hypothesis.settings.load_profile("long" if config.getoption("--long") else "short")
     if hasattr(config, "workerinput"):
+        running.import_a_share(config)
         return
     config.pluginmanager.register(running.Gaps())
     if os.environ.get("CI"):
@@ -72,6 +73,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Choose and order."""
     running.select(config, items)
+
+
+def pytest_collection_finish() -> None:
+    """Begin."""
+    running.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,12 @@ def copy_row(
     )
 
 
+ADD_DELIVERY_STATES = """INSERT INTO delivery_states
+      (invoice_id, connection_id, revision, recorded_at, delivered_revision, attempts)
+    SELECT id, connection_id, revision, recorded_at, revision, 0 FROM invoices"""
+"""Lets every invoice be delivered."""
+
+
 @contextmanager
 def without_indexes(database: Database, table: type[Base]) -> Iterator[None]:
     """Let rows be inserted during the block, and make the table's indexes then: that is faster."""
@@ -53,7 +59,9 @@ def without_indexes(database: Database, table: type[Base]) -> Iterator[None]:
 
 def analyze(database: Database) -> None:
     """Let the database learn what is in its tables, as it does by itself after an import."""
-    statement = "ANALYZE" if database.is_sqlite else "VACUUM ANALYZE"
+    if database.is_sqlite:
+        database.learn()
+        return
     autocommit = {"isolation_level": "AUTOCOMMIT"}
     with database.engine.connect().execution_options(**autocommit) as connection:
-        connection.execute(text(statement))
+        connection.execute(text("VACUUM ANALYZE"))

@@ -1,16 +1,17 @@
 """Takes each guard out of the source once, and says which test notices.
 
-    python -m tests.mutants [--list] [--contexts FILE] [--tests TEST ... --] [PART ...]
+    python -m tests.mutants [--list] [--contexts FILE] [--most N] [--tests TEST ... --] [PART ...]
 
 A guard is what makes a write conditional: a condition of an UPDATE or DELETE beyond the row's key,
-the `where` of an upsert, a lock of rows, a field of the filter of an update in MongoDB, a unique
-key. Each is taken out in a copy of the checkout, where tests run until the first one fails. A guard
-that survives is held by no test, or guards nothing; `ACCEPTED` says why some may. NO VERDICT means
-that pytest itself failed: a file that cannot be imported, no test found. PART picks guards whose
-line names it.
+the `where` of an upsert, an ON CONFLICT DO NOTHING, a lock of rows, a lease, a field of the filter
+of an update in MongoDB, a unique key. Each is taken out in a copy of the checkout, where tests run
+until the first one fails. A guard that survives is held by no test, or guards nothing; `ACCEPTED`
+says why some may. NO VERDICT means that pytest itself failed: a file that cannot be imported, no
+test found. PART picks guards whose line names it.
 
 Which tests run a line is read from FILE, written by `pytest --cov --cov-context=test` (pytest-cov);
-without it all tests below `FOLDERS` run, which takes hours. TEST names the only tests to run.
+without it all tests below `FOLDERS` run, which takes hours. N limits how many of them are tried.
+TEST names the only tests to run.
 """
 
 import argparse
@@ -31,8 +32,13 @@ from tests.test_contracts import ROOT
 
 FOLDERS = ("tests/store", "tests/infactor", "tests/workers", "tests/monitoring", "tests/web")
 _MIGRATION = "service/database/migrations/versions/20261126_first_schema.py"
-_LOCATIONS = ("service/store", "service/coordination", "service/queries", "service/infactor")
+_LOCATIONS = (
+    *("service/store", "service/coordination", "service/queries", "service/infactor"),
+    *("service/operations", "workers"),
+)
+_ONLY_DELETES = Path("service/store/pruning.py")
 _SECONDS = 900
+_ALWAYS_MINE = '__import__("contextlib").nullcontext(True)'
 # Guards that no test holds, by the start of their line, and why each stands all the same.
 ACCEPTED = {
     "service/coordination/circuit_breaker.py: Breaker.failures > 0": (
@@ -119,18 +125,36 @@ def _of_file(path: Path, text: str) -> Iterator[Mutant]:
     source = Source(path, text)
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr == "where" and _begins_with(node.func, ("update", "delete")):
-                # The first condition of a statement alone is the row's key.
-                are_guards = len(node.args) > 1 or _calls(node.func.value, "where")
-                yield from (source.without(condition) for condition in node.args if are_guards)
-            elif node.func.attr == "with_for_update":
-                yield source.without(node, ast.unparse(node.func.value))
-            elif node.func.attr == "on_conflict_do_update":
-                yield from (source.without(k) for k in node.keywords if k.arg == "where")
+            yield from _of_call(source, node, node.func)
+        elif isinstance(node, ast.Call) and _names(node.func) == "and_" and path == _ONLY_DELETES:
+            yield from (source.without(condition) for condition in node.args)
         elif isinstance(node, ast.AnnAssign | ast.AugAssign) and _names(node.target) == "only_if":
             entries = node.value if isinstance(node.value, ast.Dict) else ast.Dict([], [])
             for key, value in zip(entries.keys, entries.values, strict=True):
                 yield source.without(_entry(key, value))
+
+
+def _of_call(source: Source, call: ast.Call, method: ast.Attribute) -> Iterator[Mutant]:
+    match method.attr:
+        case "where" if _begins_with(method, ("update", "delete")):
+            are_guards = len(call.args) > 1 or _calls(method.value, "where")
+            for condition in call.args:
+                if are_guards or not _is_key(condition):
+                    yield source.without(condition)
+        case "with_for_update" | "on_conflict_do_nothing":
+            yield source.without(call, ast.unparse(method.value))
+        case "on_conflict_do_update":
+            yield from (source.without(k) for k in call.keywords if k.arg == "where")
+        case "hold" if _names(method.value) == "leases":
+            yield source.without(call, _ALWAYS_MINE)
+
+
+def _is_key(condition: ast.expr) -> bool:
+    """Return whether the only condition of a statement does no more than name its rows."""
+    if isinstance(condition, ast.Compare):
+        return isinstance(condition.ops[0], ast.Eq)
+    named = isinstance(condition, ast.Call) and _names(condition.func) in ("in_", "among")
+    return named or isinstance(condition, ast.Name | ast.Starred)
 
 
 def _of_schema(path: Path, text: str) -> Iterator[Mutant]:
@@ -259,6 +283,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants")
     parser.add_argument("--list", action="store_true", help="only say what the guards are")
     parser.add_argument("--contexts", type=Path, help="which test runs which line")
+    parser.add_argument("--most", type=int, help="try so many tests of each guard at most")
     parser.add_argument("--tests", nargs="+", help="run these tests alone")
     parser.add_argument("part", nargs="*", help="only guards whose line names one of these")
     given = parser.parse_args()
@@ -270,7 +295,7 @@ def main() -> None:
         copy = Path(folder) / "copy"
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", "__pycache__", ".*cache"))
         for mutant in chosen:
-            tests = given.tests or tests_of(mutant, given.contexts)
+            tests = (given.tests or tests_of(mutant, given.contexts))[: given.most]
             print(f"{mutant}\n    {_end(mutant, copy, tests)}", flush=True)
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,22 @@ def test_receiver_and_worker_wait_for_the_migration(services: dict[str, Any]):
 
 def test_a_worker_is_given_time_to_finish_its_jobs(services: dict[str, Any]):
     assert int(services["worker"]["stop_grace_period"].rstrip("s")) > 30
+
+
+def test_the_image_says_what_it_is():
+    dockerfile = (ROOT / "service" / "Dockerfile").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    _, _, image = dockerfile.rpartition("\nFROM ")
+    labels = dict(re.findall(r'org\.opencontainers\.image\.([\w.]+)="([^"]*)"', image))
+    assert labels == {
+        "title": project["name"],
+        "description": project["description"],
+        "version": "${VERSION}",
+        "revision": "${REVISION}",
+        "base.name": f"docker.io/library/{image.split()[0]}",
+    }
+    arguments = re.findall(r"^ARG (\w+)=unknown$", image, re.MULTILINE)
+    assert arguments == ["VERSION", "REVISION"]
 
 
 def test_the_image_holds_no_tools_for_tests():

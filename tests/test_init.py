@@ -72,7 +72,7 @@ def test_an_existing_file_is_never_overwritten(tmp_path: Path, capsys: pytest.Ca
     (tmp_path / ".env").write_text("KEEP=me\n")
     with pytest.raises(typer.Exit) as exit_:
         init(tmp_path / ".env")
-    assert exit_.value.exit_code == 1
+    assert exit_.value.exit_code == 2
     assert (tmp_path / ".env").read_text() == "KEEP=me\n"
     assert "exists and stays as it is" in capsys.readouterr().err
 

@@ -167,7 +167,8 @@ def _send_one(
         log.warning("alert.not_sent", alert=alert.id, cause=alert.cause, why=why)
         return
     with services.database.write() as session:
-        alerts.note_sent(session, alert.id, over=over, now=now())
+        names = [channel.name for channel in services.alert_channels]
+        alerts.note_sent(session, alert.id, over=over, to=names, now=now())
     log.info("alert.sent", alert=alert.id, cause=alert.cause, phase=phase)
 
 

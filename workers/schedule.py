@@ -19,7 +19,16 @@ from workers.event_feed import send_events
 from workers.judging import ask_for_judging
 from workers.runs.reconcile import begin_due
 from workers.settlements import ask_for_settlements
-from workers.upkeep import keep_alive, learn_habits, prune, requeue_due, revive, sample, try_keys
+from workers.upkeep import (
+    count,
+    keep_alive,
+    learn_habits,
+    prune,
+    requeue_due,
+    revive,
+    sample,
+    try_keys,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +84,7 @@ PERIODIC = (
     Periodic("judging", 15.0, ask_for_judging),
     Periodic("settlements", 15.0, ask_for_settlements),
     Periodic("sample", 60.0, sample),
+    Periodic("count", 60.0, count),
     # May take many minutes, if Intuit is slow or much is to be deleted.
     Periodic("keys", 60.0, try_keys, clock="upkeep"),
     Periodic("keep-alive", 3600.0, keep_alive, clock="upkeep"),

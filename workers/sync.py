@@ -25,6 +25,7 @@ from service.errors import (
     Unforeseen,
 )
 from service.jobs import SYNC
+from service.kit import tracing
 from service.kit.clock import now
 from service.services import Services
 from service.store import connections, inbox, invoices, own_notices, watermarks
@@ -291,7 +292,7 @@ def give_back(
     hopeless = [n for n in notices if is_hopeless(error, n.received_at, n.attempts, now())]
     again = [notice for notice in notices if notice not in hopeless]
     park(session, hopeless, error)
-    inbox.retry(session, [notice.id for notice in again], error, due_at, suspect=suspect)
+    inbox.retry(session, [notice.id for notice in again], error, now(), due_at, suspect=suspect)
     for notice in again:
         after_commit(session, log.warning, "notice.failed", **_name(notice), **why(error))
 
@@ -342,15 +343,26 @@ def _sync(services: Services, connection_id: str) -> None:
     if not batch:
         return
     try:
-        Batch(company, batch).work()
+        with tracing.work("company.sync", connection_id, partial(_invoices_by_webhook, batch)):
+            Batch(company, batch).work()
     except Disconnected as e:
         with services.database.write() as session:
-            inbox.retry(session, [notice.id for notice in batch], e, now())
+            inbox.retry(session, [notice.id for notice in batch], e, now(), now())
     except SyncError as e:
         _fail(services, connection_id, batch, e, connection.failures)
     except (Exception, TimeLimitExceeded) as e:
         insist(partial(_fail_unexpectedly, services, batch, e))
         raise
+
+
+def _invoices_by_webhook(batch: Sequence[Notice]) -> dict[str | None, list[str]]:
+    """Return which Ids of QuickBooks' invoices each webhook named."""
+    found: dict[str | None, list[str]] = {}
+    for notice in batch:
+        named = found.setdefault(notice.webhook_id, [])
+        if notice.entity == "Invoice" and notice.entity_id:
+            named.append(notice.entity_id)
+    return found
 
 
 def _fail(

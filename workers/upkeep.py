@@ -13,6 +13,7 @@ from service.kit.clock import now
 from service.queries import measures
 from service.services import Services
 from service.store import (
+    counters,
     inbox,
     login_attempts,
     outbox,
@@ -36,6 +37,12 @@ def sample(services: Services) -> None:
             return
     with services.database.write() as session:
         measures.take(session, services.settings.quickbooks_environment, slot, at)
+
+
+def count(services: Services) -> None:
+    """Add to the totals what ended since the last time."""
+    with services.database.write() as session:
+        counters.count_up(session, now())
 
 
 _IDLE = timedelta(days=7)

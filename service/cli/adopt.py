@@ -7,6 +7,7 @@ import typer
 
 from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table
 from service.cli.context import Json, command_services, find, named_supplier, operator
+from service.cli.exit_status import Exit
 from service.infactor.old_import.matching import OldRows, Row
 from service.infactor.old_import.values import id_of, row_id, shown, text
 from service.services import Services
@@ -42,7 +43,7 @@ def adopt(
 
     with command_services() as services:
         if services.infactor is None:
-            raise fail("INFACTOR_MONGODB_URL: not set, so there are no old rows to adopt.", 2)
+            raise fail("INFACTOR_MONGODB_URL: not set, so there are no old rows to adopt.")
         supplier_id = _supplier_of(services, supplier, connection)
         if dry_run:
             found = rehearse(services, supplier_id)
@@ -54,22 +55,22 @@ def adopt(
         _show(found, dry_run=dry_run)
     _summarise(found, dry_run=dry_run)
     if found.unexplained:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.ATTENTION)
 
 
 def _supplier_of(services: Services, email: str | None, connection_id: str | None) -> int:
     """Return the supplier's id; exit if they have no company to compare rows with."""
     if (email is None) == (connection_id is None):
-        raise fail("Name either --supplier EMAIL or --connection ID.", 2)
+        raise fail("Name either --supplier EMAIL or --connection ID.")
     environment = services.settings.quickbooks_environment
     if connection_id is not None:
         for _, owner in find(services, connection_id=connection_id):
             return owner.id
-        raise fail("No company matches. `infactor-quickbooks connections` lists them.", 2)
+        raise fail("No company matches. `infactor-quickbooks connections` lists them.")
     with services.database.read() as session:
         owner = named_supplier(session, email or "")
         if not connections.of_supplier(session, owner.id, environment):
-            raise fail("No company of this supplier is connected, so every row is nobody's.", 2)
+            raise fail("No company of this supplier is connected, so every row is nobody's.")
         return owner.id
 
 

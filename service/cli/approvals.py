@@ -1,12 +1,12 @@
 """`confirm`: decide about a run that stopped at the withdrawal limit."""
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from service.cli.console import answer, fail, hint, says_what_is_wrong, utc_cell
-from service.cli.context import command_services, find, name_of, nudge, operator
+from service.cli.console import answer, answer_json, fail, hint, says_what_is_wrong, utc_cell
+from service.cli.context import Json, command_services, find, name_of, nudge, operator
 from service.database.tables import Connection, Run
 from service.domain import ConnectionState, RunKind, RunState
 from service.operations import actions
@@ -27,6 +27,7 @@ def confirm(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show why it stopped; decide nothing.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Resume a run that stopped because it would withdraw many invoices.
 
@@ -39,17 +40,22 @@ def confirm(
         with services.database.write() as session:
             connections.lock(session, connection.id)
             found = _waiting(approvals.lock(session, run), run)
-            stopped = _stopped(connection, found)
+            stopped, row = _stopped(connection, found), _row(connection, found)
             if not dry_run:
                 actions.decide(session, found, operator(), reject=reject)
+        if not (dry_run or reject):
+            nudge(services, partial(services.jobs.run, run))
+        if as_json:
+            decision = None if dry_run else "dropped" if reject else "confirmed"
+            answer_json([{**row, "decision": decision}])
+            return
         answer(stopped)
         if dry_run:
             return
         if reject:
             _say_rejected(found)
-            return
-        nudge(services, partial(services.jobs.run, run))
-        _say_approved(connection)
+        else:
+            _say_approved(connection)
 
 
 def _company_of(services: Services, run_id: int) -> Connection:
@@ -63,7 +69,7 @@ def _company_of(services: Services, run_id: int) -> Connection:
 
 
 def _unknown(run_id: int) -> typer.Exit:
-    return fail(f"There is no run {run_id}. `infactor-quickbooks status` names those that wait.", 2)
+    return fail(f"There is no run {run_id}. `infactor-quickbooks status` names those that wait.")
 
 
 def _waiting(run: Run | None, run_id: int) -> Run:
@@ -71,17 +77,28 @@ def _waiting(run: Run | None, run_id: int) -> Run:
     if run is None:
         raise _unknown(run_id)
     if run.state != RunState.ACTIVE:
-        raise fail(f"Run {run_id} has ended ({run.state}): there is nothing to decide.", 2)
+        raise fail(f"Run {run_id} has ended ({run.state}): there is nothing to decide.")
     if run.halted_at is None and run.confirmed:
-        raise fail(f"Run {run_id} is confirmed already and continues.", 2)
+        raise fail(f"Run {run_id} is confirmed already and continues.")
     if run.halted_at is None:
-        raise fail(f"Run {run_id} has not stopped: it continues.", 2)
+        raise fail(f"Run {run_id} has not stopped: it continues.")
     return run
 
 
 def _stopped(connection: Connection, run: Run) -> str:
     when = utc_cell(run.halted_at)
     return f"{name_of(connection)}: the {run.kind} stopped {when}: {run.error}."
+
+
+def _row(connection: Connection, run: Run) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "kind": run.kind,
+        "connection": connection.id,
+        "company": name_of(connection),
+        "stopped_at": run.halted_at,
+        "why": run.error,
+    }
 
 
 def _say_rejected(run: Run) -> None:

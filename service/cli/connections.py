@@ -27,6 +27,8 @@ from service.cli.context import (
     nudge,
     operator,
 )
+from service.cli.exit_status import Exit
+from service.cli.help import add_command, new_typer
 from service.coordination import rate_limit
 from service.database.tables import Connection, Supplier
 from service.domain import ConnectionState
@@ -41,7 +43,7 @@ from service.wording import span
 _WORTH_A_WORD = 60  # seconds
 _HARD_END_NEAR = timedelta(days=30)
 
-group = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+group = new_typer()
 
 
 @group.callback(invoke_without_command=True)
@@ -190,7 +192,12 @@ def _say_what_to_do(row: dict[str, Any]) -> None:
 
 
 @says_what_is_wrong
-def pause(company: ByRealm = None, connection: ById = None, supplier: BySupplier = None) -> None:
+def pause(
+    company: ByRealm = None,
+    connection: ById = None,
+    supplier: BySupplier = None,
+    as_json: Json = False,
+) -> None:
     """Let nobody call QuickBooks for a company until `resume`; its notices are kept and wait.
 
     What is being read at this moment is finished.
@@ -200,22 +207,34 @@ def pause(company: ByRealm = None, connection: ById = None, supplier: BySupplier
             changed = actions.pause(services.database, one.id, operator())
             if changed:
                 nudge(services, partial(services.jobs.judge, one.id))
-            answer(f"{name_of(one)}: {'paused' if changed else 'was paused already'}.")
+            words = "paused" if changed else "was paused already"
+            _tell(one, words, changed=changed, as_json=as_json)
 
 
 @says_what_is_wrong
-def resume(company: ByRealm = None, connection: ById = None, supplier: BySupplier = None) -> None:
+def resume(
+    company: ByRealm = None,
+    connection: ById = None,
+    supplier: BySupplier = None,
+    as_json: Json = False,
+) -> None:
     """End a pause; whatever changed meanwhile is read and compared automatically."""
     with command_services() as services:
         for one, _ in _chosen(services, company, connection, supplier):
             changed = actions.resume(services.database, one.id, operator())
             if changed and one.state == ConnectionState.CONNECTED:
                 nudge(services, partial(services.jobs.sync, one.id))
-            answer(f"{name_of(one)}: {'resumed' if changed else 'was not paused'}.")
+            words = "resumed" if changed else "was not paused"
+            _tell(one, words, changed=changed, as_json=as_json)
 
 
 @says_what_is_wrong
-def retry(company: ByRealm = None, connection: ById = None, supplier: BySupplier = None) -> None:
+def retry(
+    company: ByRealm = None,
+    connection: ById = None,
+    supplier: BySupplier = None,
+    as_json: Json = False,
+) -> None:
     """Retry at once what waits after a failure; otherwise it is retried at most an hour apart.
 
     Where QuickBooks has ended the connection, its last token is tried again: it may be good after
@@ -227,9 +246,9 @@ def retry(company: ByRealm = None, connection: ById = None, supplier: BySupplier
         for one, _ in _chosen(services, company, connection, supplier):
             if one.suspended_at is not None:
                 failed = True
-                hint(
-                    f"{name_of(one)}: paused by an operator. Resume it first:"
-                    f" infactor-quickbooks connections resume --connection {one.id}"
+                again = f"infactor-quickbooks connections resume --connection {one.id}"
+                _tell_error(
+                    one, "paused by an operator", f" Resume it first: {again}", as_json=as_json
                 )
                 continue
             try:
@@ -238,12 +257,12 @@ def retry(company: ByRealm = None, connection: ById = None, supplier: BySupplier
                 failed = True
                 again = f"infactor-quickbooks connect-url --connection {one.id}"
                 advice = f" Send a new link: {again}" if isinstance(e, Disconnected) else ""
-                hint(f"{name_of(one)}: {e}.{advice}")
+                _tell_error(one, str(e), advice, as_json=as_json)
                 continue
             nudge(services, partial(services.jobs.sync, one.id))
-            answer(f"{name_of(one)}: tried again now.")
+            _tell(one, "tried again now", changed=True, as_json=as_json)
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.ATTENTION)
 
 
 @says_what_is_wrong
@@ -254,6 +273,7 @@ def disconnect(
     force: Annotated[
         bool, typer.Option("--force", help="Also when QuickBooks does not confirm it.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Give a company's tokens back to QuickBooks and delete them here.
 
@@ -266,15 +286,17 @@ def disconnect(
     with command_services() as services:
         for one, _ in _chosen(services, company, connection, supplier):
             if one.state == ConnectionState.DISCONNECTED and one.refresh_sealed is None:
-                answer(f"{name_of(one)}: was disconnected already.")
+                _tell(one, "was disconnected already", changed=False, as_json=as_json)
                 continue
             try:
                 problem = disconnection.disconnect(services, one.id, operator(), force=force)
             except disconnection.NotRevoked as e:
                 failed = True
-                hint(
-                    f"{name_of(one)}: left as it is, because QuickBooks has not confirmed it: {e}."
-                    " Try again later, or disconnect it here alone with --force."
+                _tell_error(
+                    one,
+                    f"left as it is, because QuickBooks has not confirmed it: {e}",
+                    " Try again later, or disconnect it here alone with --force.",
+                    as_json=as_json,
                 )
                 continue
             if problem is not None:
@@ -283,17 +305,17 @@ def disconnect(
                     f"{name_of(one)}: QuickBooks has not confirmed it: {problem}. To be sure, let"
                     " the supplier disconnect the app in QuickBooks."
                 )
-            answer(f"{name_of(one)}: disconnected.")
+            _tell(one, "disconnected", changed=True, as_json=as_json)
             hint(
                 "Its invoices stay, here and in Infactor, and its notices wait. To connect it"
                 f" again: infactor-quickbooks connect-url --connection {one.id}"
             )
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.ATTENTION)
 
 
 @says_what_is_wrong
-def release(company: ByRealm = None, connection: ById = None) -> None:
+def release(company: ByRealm = None, connection: ById = None, as_json: Json = False) -> None:
     """Let another supplier connect a disconnected company, which then is theirs.
 
     Invoices that nobody has decided about go with it; all others stay in the former name.
@@ -307,12 +329,16 @@ def release(company: ByRealm = None, connection: ById = None) -> None:
                 f"{name_of(one)} is connected. Disconnect it first:"
                 f" infactor-quickbooks connections disconnect --connection {one.id}"
             )
-        answer(f"{name_of(one)}: released. Any supplier can now connect it.")
+        words = "released. Any supplier can now connect it"
+        _tell(one, words, changed=True, as_json=as_json)
 
 
 @says_what_is_wrong
 def reset_watermarks(
-    company: ByRealm = None, connection: ById = None, supplier: BySupplier = None
+    company: ByRealm = None,
+    connection: ById = None,
+    supplier: BySupplier = None,
+    as_json: Json = False,
 ) -> None:
     """Where a time of the future keeps a company's changes from being read, read all once more.
 
@@ -321,7 +347,32 @@ def reset_watermarks(
     with command_services() as services:
         for one, _ in _chosen(services, company, connection, supplier):
             changed = actions.reset_watermarks(services.database, one.id, operator())
-            answer(f"{name_of(one)}: {'reset' if changed else 'no time is ahead'}.")
+            words = "reset" if changed else "no time is ahead"
+            _tell(one, words, changed=changed, as_json=as_json)
+
+
+def _tell(one: Connection, words: str, *, changed: bool, as_json: bool) -> None:
+    """Print what became of a company."""
+    if as_json:
+        answer_json([_fate(one, changed=changed, error=None)])
+    else:
+        answer(f"{name_of(one)}: {words}.")
+
+
+def _tell_error(one: Connection, error: str, advice: str, *, as_json: bool) -> None:
+    """Print why a company stays as it is, and what to do."""
+    hint(f"{name_of(one)}: {error}.{advice}")
+    if as_json:
+        answer_json([_fate(one, changed=False, error=error)])
+
+
+def _fate(one: Connection, *, changed: bool, error: str | None) -> dict[str, Any]:
+    return {
+        "connection": one.id,
+        "company": name_of(one),
+        "changed": changed,
+        "error": error,
+    }
 
 
 def _chosen(
@@ -333,16 +384,19 @@ def _chosen(
     options: str = "--company REALM, --connection ID or --supplier EMAIL",
 ) -> list[Chosen]:
     if sum(option is not None for option in (realm_id, connection_id, supplier)) != 1:
-        raise fail(f"Name one of {options}.", 2)
+        raise fail(f"Name one of {options}.")
     found = find(services, supplier=supplier, realm_id=realm_id, connection_id=connection_id)
     if not found:
-        raise fail("No company matches. `infactor-quickbooks connections` lists them.", 2)
+        raise fail("No company matches. `infactor-quickbooks connections` lists them.")
     return found
 
 
-group.command("pause")(pause)
-group.command("resume")(resume)
-group.command("retry")(retry)
-group.command("disconnect")(disconnect)
-group.command("release")(release)
-group.command("reset-watermarks")(reset_watermarks)
+for _name, _function in (
+    ("pause", pause),
+    ("resume", resume),
+    ("retry", retry),
+    ("disconnect", disconnect),
+    ("release", release),
+    ("reset-watermarks", reset_watermarks),
+):
+    add_command(group, _name, _function, [f"connections {_name} --company 9341455000000001"])

@@ -11,14 +11,22 @@ from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.orm import Session
 
+from service.cli.exit_status import Exit
 from service.database.tables import AuditEntry, Connection, Notice
-from service.errors import ConfigurationError, ServiceError
+from service.errors import (
+    ConfigurationError,
+    InfactorAway,
+    OutOfTime,
+    ServiceError,
+    TransientError,
+)
 from service.kit import exact_json
 from service.kit.text import cause_of, shown
 from service.services import Services
@@ -31,8 +39,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 hints = Console(stderr=True, highlight=False, soft_wrap=True)
-# A pipe has no width, and programs that read it want no line breaks.
-_tables = Console(highlight=False, width=None if sys.stdout.isatty() else 220)
+_terminal = Console(highlight=False)
+# Columns of these names are copied into other commands, so no terminal is too narrow for them.
+_IDS = frozenset({"Id", "Infactor id", "Realm id", "intuit_tid", "Delivery", "Row", "Last link"})
+_BETWEEN = "  "
 
 ENV_FILE = Path(".env")
 
@@ -89,20 +99,55 @@ def utc_cell(value: datetime | None) -> str:
     return "" if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print a table; an empty one is a hint on stderr."""
-    table = Table(title=one_line(title), title_justify="left")
-    for column in columns:
-        table.add_column(one_line(column), overflow="fold")
-    for row in rows:
-        table.add_row(*(one_line("" if cell is None else cell) for cell in row))
-    if table.row_count == 0:
+def show_table(
+    title: str, columns: Iterable[str], rows: Iterable[Iterable[object]], *, section: bool = False
+) -> None:
+    """Print a table; an empty one is a hint on stderr.
+
+    A pipe gets plain columns with two spaces between them, a line for each row, and the title only
+    above a `section`, one of several tables. A terminal folds what is too wide for it, but no id.
+    """
+    names = [shown(name) for name in columns]
+    cells = [[shown(str("" if cell is None else cell)) for cell in row] for row in rows]
+    if not cells:
         hint(f"{title}: none.")
         return
-    with _tables.capture() as printed:
-        _tables.print(table)
-    _write(printed.get())
+    if sys.stdout.isatty():
+        with _terminal.capture() as printed:
+            _terminal.print(_table(shown(title), names, cells), crop=False)
+        _write(printed.get())
+    else:
+        lines = [shown(title)] if section else []
+        _write("".join(f"{line}\n" for line in (*lines, *_plain_columns([names, *cells]))))
     sys.stdout.flush()
+
+
+def _plain_columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield each row with its cells in line; two spaces or more within a cell become one."""
+    rows = [[" ".join(cell.split()) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        padded = (
+            cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
+        )
+        yield _BETWEEN.join(padded).rstrip()
+
+
+def _table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(
+        title=Text(title, style="bold"),
+        title_justify="left",
+        box=None,
+        padding=(0, len(_BETWEEN), 0, 0),
+        header_style="bold",
+    )
+    for name, column in zip(names, zip(*rows, strict=True), strict=True):
+        widest = max(map(cell_len, (name, *column)))
+        least = widest if name in _IDS else max(map(cell_len, name.split()), default=0)
+        table.add_column(Text(name), overflow="fold", min_width=least)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def hint(text: str) -> None:
@@ -110,7 +155,7 @@ def hint(text: str) -> None:
     hints.print(plain(text))
 
 
-def fail(text: str, status: int = 1) -> typer.Exit:
+def fail(text: str, status: Exit = Exit.WRONG_USE) -> typer.Exit:
     """Print what is wrong and how to fix it; return the exit to raise."""
     hints.print(plain(text), style="red")
     return typer.Exit(status)
@@ -124,15 +169,17 @@ def says_what_is_wrong(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except ConfigurationError as e:
-            raise fail(str(e), 2) from None
+            raise fail(str(e)) from None
         except DBAPIError as e:
             if is_ours(e):
                 raise
-            raise fail(database_trouble(e), 2) from None
+            raise fail(database_trouble(e), Exit.UNREACHABLE) from None
+        except (InfactorAway, OutOfTime, TransientError) as e:
+            raise fail(str(e), Exit.UNREACHABLE) from None
         except ServiceError as e:
-            raise fail(str(e)) from None
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
+            raise fail(str(e), Exit.ATTENTION) from None
+        except (KeyboardInterrupt, typer.Abort):
+            raise typer.Exit(Exit.INTERRUPTED) from None
 
     return run
 

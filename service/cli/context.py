@@ -39,10 +39,15 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, on s
 
 Chosen = tuple[Connection, Supplier]
 
-BySupplier = Annotated[str | None, typer.Option("--supplier", help="All companies of this one.")]
-ByRealm = Annotated[str | None, typer.Option("--company", help="The company with this realm id.")]
+BySupplier = Annotated[
+    str | None, typer.Option("--supplier", metavar="EMAIL", help="All companies of this supplier.")
+]
+ByRealm = Annotated[
+    str | None, typer.Option("--company", metavar="REALM", help="The company with this realm id.")
+]
 ById = Annotated[
-    str | None, typer.Option("--connection", help="The company whose connection has this id.")
+    str | None,
+    typer.Option("--connection", metavar="ID", help="The company whose connection has this id."),
 ]
 
 
@@ -154,19 +159,18 @@ def operator() -> str:
     return f"cli:{name}"
 
 
-def named_supplier(session: Session, email: str, code: int = 2) -> Supplier:
+def named_supplier(session: Session, email: str) -> Supplier:
     """Return the supplier with this e-mail address; case counts only where several have it.
 
-    Exit with `code` if nobody has it.
+    Exit if nobody has it.
     """
     found = connections.suppliers_named(session, email)
     if not found:
-        raise fail("No supplier with this e-mail address has opened a link yet.", code)
+        raise fail("No supplier with this e-mail address has opened a link yet.")
     if len(found) > 1:
         raise fail(
             "Several suppliers have this e-mail address, in upper and lower case. Write it exactly"
-            f" as one of them: {', '.join(supplier.email for supplier in found)}.",
-            2,
+            f" as one of them: {', '.join(supplier.email for supplier in found)}."
         )
     return found[0]
 
@@ -198,7 +202,7 @@ def realm_digest(services: Services, option: str | None) -> str | None:
         return None
     realm_id = realm_id_of(option)
     if realm_id is None:
-        raise fail("--company takes a company's realm id, which is at most 20 digits.", 2)
+        raise fail("--company takes a company's realm id, which is at most 20 digits.")
     return services.vault.digest(realm_id)
 
 
@@ -224,7 +228,7 @@ def readable(
     if not wanted and (supplier, realm_id, connection_id) == (None, None, None):
         hint("No company is connected, so there is nothing to read.")
     elif not wanted:
-        raise fail("No company matches. `infactor-quickbooks connections` lists them.", 2)
+        raise fail("No company matches. `infactor-quickbooks connections` lists them.")
     return alive, len(wanted) - len(alive)
 
 
@@ -242,13 +246,13 @@ def instant(option: str, text: str | None) -> datetime | None:
         aware = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
         return aware.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise fail(f"{option} takes a date such as 2026-01-31, or 2026-01-31T08:00Z.", 2) from None
+        raise fail(f"{option} takes a date such as 2026-01-31, or 2026-01-31T08:00Z.") from None
 
 
 def check_invoice(text: str | None) -> None:
     """Exit unless the text can be an Id in QuickBooks."""
     if text is not None and not (text.isascii() and text.isdigit()):
-        raise fail("--invoice takes the Id of an invoice in QuickBooks, which is digits.", 2)
+        raise fail("--invoice takes the Id of an invoice in QuickBooks, which is digits.")
 
 
 def meant(services: Services, connection_ids: Collection[str], text: str) -> str:

@@ -44,7 +44,7 @@ def forget(
     nothing is financed twice if it comes back.
     """
     if sum((supplier is not None, company is not None)) != 1:
-        raise fail("Name one of --supplier EMAIL or --company REALM.", 2)
+        raise fail("Name one of --supplier EMAIL or --company REALM.")
     with command_services() as services:
         chosen, supplier_id = _chosen(services, supplier, company)
         if dry_run:
@@ -71,7 +71,7 @@ def _chosen(
     with services.database.read() as session:
         owner = named_supplier(session, email) if email else None
     if owner is None:
-        raise fail("No company matches. `infactor-quickbooks connections` lists them.", 2)
+        raise fail("No company matches. `infactor-quickbooks connections` lists them.")
     return [], owner.id
 
 
@@ -80,9 +80,10 @@ def _confirm(chosen: Sequence[Connection], yes: bool) -> None:
         return
     names = ", ".join(name_of(connection) for connection in chosen) or "a supplier without company"
     if not sys.stdin.isatty():
-        raise fail("This cannot be undone. Say --yes, or --dry-run to see what it would do.", 2)
+        raise fail("This cannot be undone. Say --yes, or --dry-run to see what it would do.")
     hint(f"To be forgotten: {names}. This cannot be undone.")
-    typer.confirm("Go on?", abort=True, err=True)
+    if not typer.confirm("Go on?", err=True):
+        raise fail("Nothing was changed.")
 
 
 def _forget(services: Services, connection: Connection) -> dict[str, Any]:

@@ -6,13 +6,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.table import Table
 
-from service.cli.console import answer, fail, says_what_is_wrong
-from service.guide.chapters import PURPOSES, chapter, chapters, paragraph
+from service.cli.console import answer, fail, says_what_is_wrong, show_table
+from service.guide.chapters import chapter, chapters, paragraph
 
 _WIDEST = 100
-_LONGEST_NAME = max(map(len, PURPOSES))
 
 
 @says_what_is_wrong
@@ -38,23 +36,14 @@ def show_guide(
     if text is None:
         raise fail(
             f"The guide has no page {name!r}, and no condition of that name. Its pages:"
-            f" {', '.join(one.name for one in chapters())}.",
-            2,
+            f" {', '.join(one.name for one in chapters())}."
         )
     _show(text)
 
 
 def _show_list() -> None:
-    if not sys.stdout.isatty():
-        for one in chapters():
-            answer(f"{one.name:<{_LONGEST_NAME}}  {one.purpose}")
-        return
-    table = Table(title="Pages of the guide", title_justify="left", show_edge=False)
-    table.add_column("page", no_wrap=True)
-    table.add_column("what it is for")
-    for one in chapters():
-        table.add_row(one.name, one.purpose)
-    _console().print(table)
+    rows = ((one.name, one.purpose) for one in chapters())
+    show_table("Pages of the guide", ("Page", "What it is for"), rows)
 
 
 def _show(text: str) -> None:

@@ -33,7 +33,7 @@ def show_invoice(
     --json also has the untouched original.
     """
     if (invoice is None) == (number is None):
-        raise fail("Name one invoice: its ID, or --number N.", 2)
+        raise fail("Name one invoice: its ID, or --number N.")
     with command_services() as services, services.database.read() as session:
         found = _found(session, services.settings, invoice, number, as_json=as_json)
         settings = services.settings
@@ -49,7 +49,7 @@ def _found(
     """Return the invoices that are meant: one, or with `as_json` all of that number."""
     environment, text = settings.quickbooks_environment, (given or number or "").strip()
     if not text:
-        raise fail("Name one invoice: its ID, or --number N.", 2)
+        raise fail("Name one invoice: its ID, or --number N.")
     most = None if as_json else invoice_record.MOST_SHOWN
     exact = invoice_record.record(session, environment, text, most=most) if given else None
     if exact is not None:
@@ -61,13 +61,12 @@ def _found(
         which = f"number {text}" if number else f"id {text}"
         raise fail(
             f"No invoice has the {which}. Search on /ops/invoices, or list them with"
-            " `infactor-quickbooks invoices --held`.",
-            2,
+            " `infactor-quickbooks invoices --held`."
         )
     if len(listed) > 1 and not as_json:
         _choose(listed[:_MOST_NAMED])
         more = f"More than {_MOST_NAMED}" if len(listed) > _MOST_NAMED else "Several"
-        raise fail(f"{more} invoices match. Name one by its id in Infactor, or ask for --json.", 2)
+        raise fail(f"{more} invoices match. Name one by its id in Infactor, or ask for --json.")
     ids = [one.invoice.id for one in listed]
     found = (invoice_record.record(session, environment, id_, most=most) for id_ in ids)
     return [one for one in found if one is not None]
@@ -150,7 +149,7 @@ def _table(title: str, columns: Sequence[str], rows: Iterator[tuple[object, ...]
     found = list(rows)
     if found:
         answer("")
-        show_table(title, columns, found)
+        show_table(title, columns, found, section=True)
 
 
 def _facts(found: InvoiceRecord, settings: Settings) -> Iterator[str]:

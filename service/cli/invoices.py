@@ -68,7 +68,7 @@ def _chosen(services: Services, email: str | None) -> tuple[list[str], int | Non
     with services.database.read() as session:
         if email is None:
             return [c.id for c, _ in connections.everyone(session, environment)], None
-        supplier = named_supplier(session, email, 1)
+        supplier = named_supplier(session, email)
         mine = connections.of_supplier(session, supplier.id, environment)
         return [c.id for c in mine], supplier.id
 
@@ -168,18 +168,21 @@ def show_findings(
 def acknowledge(
     finding: Annotated[int, typer.Option("--finding", min=1, help="Its id, as `findings` has it.")],
     note: Annotated[str, typer.Option(help="What you did about it, for the next person.")],
+    as_json: Json = False,
 ) -> None:
     """Acknowledge a finding: stop alerting on it unless it changes.
 
     It stays among `findings` until it is over, and is reported again if it changes.
     """
     if not note.strip():
-        raise fail("--note: say what was done about it.", 2)
+        raise fail("--note: say what was done about it.")
     with command_services() as services:
         environment = services.settings.quickbooks_environment
         found = actions.acknowledge(services.database, finding, environment, note, operator())
     if found is None:
-        raise fail("No open finding has this id. `infactor-quickbooks findings` lists them.", 2)
+        raise fail("No open finding has this id. `infactor-quickbooks findings` lists them.")
+    if as_json:
+        answer_json([{"finding": finding, "note": note, "acknowledged": True}])
     hint("Acknowledged. It alerts again only if it changes.")
 
 

@@ -36,7 +36,7 @@ def show_ledger(
     others lower the balance as a payment does, and are not in it.
     """
     if as_csv and as_json:
-        raise fail("--csv and --json exclude each other.", 2)
+        raise fail("--csv and --json exclude each other.")
     wanted = limit if as_csv or as_json else (limit or SHOWN) + 1
     with command_services() as services, services.database.read() as session:
         settings = services.settings

@@ -1,17 +1,20 @@
 """`connect-url`, `supplier-url` and `log-out`: links for suppliers, and the end of sessions."""
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 
-from service.cli.console import answer, fail, hint, says_what_is_wrong
+from service.cli.console import answer, answer_json, fail, hint, says_what_is_wrong
 from service.cli.context import (
+    Json,
     command_services,
     missing_file,
     named_supplier,
     operator,
     settings_and_logs,
 )
+from service.cli.exit_status import Exit
 from service.config.settings import Settings
 from service.errors import InfactorAway, LinkError, NotASupplier, Refusal, ServiceError
 from service.infactor import mapping
@@ -45,12 +48,13 @@ def connect_url(
         bool,
         typer.Option("--another-company", help="Allow a further QuickBooks company beside theirs."),
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Print a link for a supplier to connect QuickBooks."""
     from service import links
 
     if (email is None) == (connection is None):
-        raise fail("Name either EMAIL or --connection ID.", 2)
+        raise fail("Name either EMAIL or --connection ID.")
     settings = settings_and_logs(quiet=True)
     whose = email if email is not None else _supplier_of(connection or "")
     _check(whose.strip(), name.strip(), address.strip())
@@ -63,11 +67,12 @@ def connect_url(
     if not name:
         _hint_at_name(settings, whose)
     hint(f"Good for {CONNECT_LIFE.days} days, until a company is connected with it.")
-    answer(links.connect_url(settings.public_url, token))
+    url = links.connect_url(settings.public_url, token)
+    _tell(url, whose.strip(), CONNECT_LIFE, as_json=as_json)
 
 
 @says_what_is_wrong
-def supplier_url(email: Email) -> None:
+def supplier_url(email: Email, as_json: Json = False) -> None:
     """Print a link to a supplier's own pages."""
     from service import links
 
@@ -79,7 +84,18 @@ def supplier_url(email: Email) -> None:
     _hint_at_newcomer(settings, email)
     hours = int(VIEW_LIFE.total_seconds() // 3600)
     hint(f"Works for {hours} hours. Anyone who has it sees this supplier's invoices.")
-    answer(links.view_url(settings.public_url, token))
+    url = links.view_url(settings.public_url, token)
+    _tell(url, email.strip(), VIEW_LIFE, as_json=as_json)
+
+
+def _tell(url: str, supplier: str, life: timedelta, *, as_json: bool) -> None:
+    """Print a link that was made just now."""
+    from service.kit.clock import now
+
+    if as_json:
+        answer_json([{"url": url, "supplier": supplier, "expires_at": now() + life}])
+    else:
+        answer(url)
 
 
 def _supplier_of(connection_id: str) -> str:
@@ -90,7 +106,7 @@ def _supplier_of(connection_id: str) -> str:
         connection = connections.get(session, connection_id)
         owner = connections.supplier(session, connection.supplier_id) if connection else None
     if owner is None:
-        raise fail("No connection has this id. `infactor-quickbooks connections` lists them.", 2)
+        raise fail("No connection has this id. `infactor-quickbooks connections` lists them.")
     return owner.email
 
 
@@ -118,7 +134,7 @@ def _token(
         )
     except LinkError:
         raise fail(
-            "--name, --address: line breaks and hidden characters cannot be shown.", 2
+            "--name, --address: line breaks and hidden characters cannot be shown."
         ) from None
 
 
@@ -130,10 +146,11 @@ def _account(settings: Settings, email: str) -> Account | None:
     try:
         return verified_supplier(Users(infactor).supplier(email))
     except NotASupplier as e:
-        raise fail(f"Infactor {_REFUSED[e.refusal]}", 2) from None
+        raise fail(f"Infactor {_REFUSED[e.refusal]}") from None
     except InfactorAway as e:
         raise fail(
-            f"No link is made: {e}. See what `infactor-quickbooks doctor` advises, then try again."
+            f"No link is made: {e}. See what `infactor-quickbooks doctor` advises, then try again.",
+            Exit.UNREACHABLE,
         ) from None
     finally:
         infactor.close()
@@ -142,12 +159,12 @@ def _account(settings: Settings, email: str) -> Account | None:
 def _check(email: str, name: str, address: str) -> None:
     """Exit if the texts do not fit into a link."""
     if not email:
-        raise fail("EMAIL: is empty; give the supplier's e-mail address in Infactor.", 2)
+        raise fail("EMAIL: is empty; give the supplier's e-mail address in Infactor.")
     if not email.isascii() or mapping.addresses(email) != (email,):
-        raise fail("EMAIL: is not an e-mail address, such as supplier@example.com.", 2)
+        raise fail("EMAIL: is not an e-mail address, such as supplier@example.com.")
     for option, text, longest in (("--name", name, 200), ("--address", address, 500)):
         if len(text) > longest:
-            raise fail(f"{option}: has {len(text)} characters; a link holds {longest}.", 2)
+            raise fail(f"{option}: has {len(text)} characters; a link holds {longest}.")
 
 
 class _CannotTell(ServiceError):
@@ -198,7 +215,7 @@ def _known_name(settings: Settings, email: str) -> str | None:
 
 
 @says_what_is_wrong
-def log_out(email: Email) -> None:
+def log_out(email: Email, as_json: Json = False) -> None:
     """Log a supplier out in every browser, as when a device is lost.
 
     Their companies stay connected. A link from `supplier-url` logs in again until it is 24 hours
@@ -208,6 +225,9 @@ def log_out(email: Email) -> None:
         with services.database.read() as session:
             supplier = named_supplier(session, email)
         ended = actions.log_out(services.database, supplier.id, operator())
+    if as_json:
+        answer_json([{"supplier": supplier.email, "sessions": ended}])
+        return
     if not ended:
         answer("Was not logged in anywhere.")
         return

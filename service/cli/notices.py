@@ -124,20 +124,19 @@ def replay(
         typer.Option(help="Those received since: 2026-01-31, or with a time."),
     ] = None,
     until: Annotated[str | None, typer.Option(help="And before: the same forms.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Retry webhook events that failed or are done; safe to repeat.
 
     A company whose calls pause after an error is called at once. Several options
-    together choose what fits all of them. Exit status: 1 when nothing does.
+    together choose what fits all of them. Exit status: 2 when nothing does.
     """
     if all(option is None for option in (notice, invoice, company, since)):
-        raise fail(
-            "Name at least one of --notice ID, --invoice ID, --company REALM, --since WHEN.", 2
-        )
+        raise fail("Name at least one of --notice ID, --invoice ID, --company REALM, --since WHEN.")
     check_invoice(invoice)
     begin, end = instant("--since", since), instant("--until", until)
     if begin is not None and end is not None and end <= begin:
-        raise fail("--until must be later than --since.", 2)
+        raise fail("--until must be later than --since.")
     with command_services() as services:
         known = _companies(services, company)
         count, whose = actions.replay(
@@ -157,7 +156,10 @@ def replay(
                 + ("" if invoice is None else meant(services, list(known), invoice))
             )
         _send(services, [known[connection_id] for connection_id in sorted(whose)])
-    answer(f"{count} {'notice' if count == 1 else 'notices'} will be retried.")
+    if as_json:
+        answer_json([{"notices": count, "connections": sorted(whose)}])
+    else:
+        answer(f"{count} {'notice' if count == 1 else 'notices'} will be retried.")
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -173,7 +175,7 @@ def _companies(services: Services, realm_id: str | None) -> dict[str, Connection
     digest = realm_digest(services, realm_id)
     known = {c.id: c for c, _ in everyone if digest in (None, c.realm_digest)}
     if realm_id is not None and not known:
-        raise fail("No company matches. `infactor-quickbooks connections` lists them.", 2)
+        raise fail("No company matches. `infactor-quickbooks connections` lists them.")
     return known
 
 

@@ -52,7 +52,7 @@ def show_rules(
     """
     if markdown:
         if what_if is not None or profile is not None or limit is not None or as_json:
-            raise fail("--markdown prints the catalogue, and goes with no other option.", 2)
+            raise fail("--markdown prints the catalogue, and goes with no other option.")
         for line in catalogue_in_markdown():
             answer(line)
         return
@@ -73,11 +73,11 @@ def _other(settings: Settings, what_if: str | None, profile: str | None) -> Sett
     try:
         given = parse_changes(what_if or "")
     except ValueError as e:
-        raise fail(f"--what-if: {e}", 2) from None
+        raise fail(f"--what-if: {e}") from None
     if what_if is not None and not given:
-        raise fail("--what-if: name a rule, such as overdue=hold:30.", 2)
+        raise fail("--what-if: name a rule, such as overdue=hold:30.")
     if profile is not None and profile not in list(Profile):
-        raise fail(f"--profile: must be one of {', '.join(Profile)}.", 2)
+        raise fail(f"--profile: must be one of {', '.join(Profile)}.")
     changes |= {change.code: change for change in given}
     return settings.model_copy(
         update={
@@ -111,8 +111,9 @@ def _show_in_force(services: Services, *, as_json: bool) -> None:
             for one in rules
         )
         return
+    hint(f"These are the rules of the profile {services.settings.infactor_profile}.")
     show_table(
-        f"Rules of the profile {services.settings.infactor_profile}",
+        "Rules",
         ("Rule", "Mode", "Limit", "Asks", "Holds", "Signals"),
         (
             (

@@ -44,6 +44,7 @@ from service.cli.context import (
     operator,
     readable,
 )
+from service.cli.exit_status import Exit
 from service.cli.what_if import WhatIf, show_changes
 from service.database.tables import Connection, Invoice, Run, Supplier, Tally
 from service.domain import ConnectionState, DifferenceKind, RevisionCause, RunState
@@ -104,7 +105,7 @@ def _check(services: Services, run_id: int) -> tuple[Followed, bool]:
         run = runs.get(session, run_id)
         connection = connections.get(session, run.connection_id) if run else None
     if run is None or connection is None:
-        raise fail("The run has disappeared from the database.")
+        raise fail("The run has disappeared from the database.", Exit.ATTENTION)
     readable = connection.state == ConnectionState.CONNECTED and connection.suspended_at is None
     until, why = _wait(run, connection)
     waits = (
@@ -205,10 +206,10 @@ def backfill(
     left out, 2 for bad options.
     """
     if sum((supplier is not None, company is not None, everybody)) != 1:
-        raise fail("Name one of --supplier EMAIL, --company REALM or --all.", 2)
+        raise fail("Name one of --supplier EMAIL, --company REALM or --all.")
     check_invoice(invoice)
     if invoice is not None and since is not None:
-        raise fail("--invoice and --since exclude each other.", 2)
+        raise fail("--invoice and --since exclude each other.")
     start = instant("--since", since)
     with command_services() as services:
         services.leases.start()
@@ -222,7 +223,7 @@ def backfill(
             summaries = _run(services, chosen, start)
     _answer(summaries, changes if dry_run else None, limit, as_json=as_json)
     if left_out or any(summary["failed"] or summary["error"] for summary in summaries):
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.ATTENTION)
 
 
 def _answer(
@@ -397,9 +398,9 @@ def reconcile(
     a company had to be left out; 2 for bad options.
     """
     if sum((company is not None, connection is not None, everybody)) != 1:
-        raise fail("Name one of --company REALM, --connection ID or --all.", 2)
+        raise fail("Name one of --company REALM, --connection ID or --all.")
     if overrule and not fix:
-        raise fail("--overrule fixes, so it needs --fix.", 2)
+        raise fail("--overrule fixes, so it needs --fix.")
 
     def begin(session: Session, chosen: Connection) -> int:
         return actions.reconcile(session, chosen.id, fix, operator(), overrule=overrule)
@@ -415,7 +416,7 @@ def reconcile(
         for summary in summaries:
             _explain_reconcile(summary)
     if left_out or any(summary["error"] for summary in summaries):
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.ATTENTION)
 
 
 def _reconcile_summary(
@@ -464,7 +465,7 @@ def _explain_reconcile(summary: dict[str, Any]) -> None:
         return
     show_table(
         name,
-        ("", "Invoices", "Sum of totals", "Sum of balances"),
+        ("Where", "Invoices", "Sum of totals", "Sum of balances"),
         (
             (where, f"{sums['count']:,}", f"{sums['total']:,.2f}", f"{sums['balance']:,.2f}")
             for where, sums in (
@@ -472,6 +473,7 @@ def _explain_reconcile(summary: dict[str, Any]) -> None:
                 ("recorded", summary["recorded"]),
             )
         ),
+        section=True,
     )
     for title, found in (("Fixed", summary["fixed"]), ("Differs", summary["differences"])):
         if found:
@@ -479,6 +481,7 @@ def _explain_reconcile(summary: dict[str, Any]) -> None:
                 f"{name}: {title.lower()}",
                 ("Id", "Number", "How", "In QuickBooks", "Recorded"),
                 ((d["id"], d["number"], d["kind"], d["there"], d["here"]) for d in found),
+                section=True,
             )
     if not summary["differences"]:
         hint(f"{name}: the record is what QuickBooks says.")
@@ -499,6 +502,7 @@ def _explain_infactor(summary: dict[str, Any]) -> None:
                 f"{name}: {title}",
                 ("Id", "Number", "How", "In Infactor", "Delivered"),
                 ((d["id"], d["number"], d["kind"], d["there"], d["here"]) for d in found),
+                section=True,
             )
     if summary["infactor_compared"] is not None and not summary["infactor"]:
         hint(f"{name}: Infactor has what was delivered.")

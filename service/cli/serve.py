@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 from service.cli.console import ENV_FILE, fail, hint, says_what_is_wrong
 from service.cli.context import settings_and_logs, wait_until_ready
 from service.config.settings import Settings
+from service.kit import tracing
 from service.kit.memory import no_collections, share_heaps, spare_the_collector
 from service.services import Services, build_services
 
@@ -52,19 +53,20 @@ def serve(
     background = (lambda s: working(s, threads)) if settings.embedded else watching
     _warn(settings)
     spare_the_collector()
-    uvicorn.run(
-        create_app(services, background),
-        host=host,
-        port=port,
-        log_config=None,
-        access_log=False,
-        ws="none",
-        server_header=False,
-        http=limited_protocol(),
-        # Nothing here needs the client behind a proxy; `/metrics` checks the socket's peer.
-        proxy_headers=False,
-        timeout_graceful_shutdown=25,
-    )
+    with tracing.exporting(settings.otel_exporter_otlp_endpoint, "serve"):
+        uvicorn.run(
+            create_app(services, background),
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            ws="none",
+            server_header=False,
+            http=limited_protocol(),
+            # Nothing here needs the client behind a proxy; `/metrics` checks the socket's peer.
+            proxy_headers=False,
+            timeout_graceful_shutdown=25,
+        )
 
 
 def _open(services: Services, host: str, port: int) -> None:
@@ -111,9 +113,7 @@ def _check_free(host: str, port: int) -> None:
             probe.bind(address)
     except (OSError, UnicodeError) as e:
         why = getattr(e, "strerror", None) or "no such address"
-        raise fail(
-            f"Cannot listen on {host}, port {port}: {why}. Choose another --port.", 2
-        ) from None
+        raise fail(f"Cannot listen on {host}, port {port}: {why}. Choose another --port.") from None
 
 
 def _warn(settings: Settings) -> None:
@@ -136,12 +136,13 @@ def worker(
     share_heaps()
     settings = settings_and_logs()
     if settings.redis_url is None:
-        raise fail("REDIS_URL is not set: without it `serve` does the workers' work itself.", 2)
+        raise fail("REDIS_URL is not set: without it `serve` does the workers' work itself.")
     broker = worker_broker(settings.redis_url.get_secret_value(), threads)
     services = build_services(settings, broker)
     wait_until_ready(services, threading.Event())
     spare_the_collector()
-    run_worker(services, threads)
+    with tracing.exporting(settings.otel_exporter_otlp_endpoint, "worker"):
+        run_worker(services, threads)
 
 
 @says_what_is_wrong
@@ -208,8 +209,7 @@ def simulator(
     if environment.lower() != "simulator":
         raise fail(
             "QUICKBOOKS_ENVIRONMENT is not `simulator`: the simulator plays QuickBooks for that"
-            " environment alone. Set QUICKBOOKS_ENVIRONMENT=simulator and start again.",
-            2,
+            " environment alone. Set QUICKBOOKS_ENVIRONMENT=simulator and start again."
         )
     public_url = (given.get("PUBLIC_URL") or _DEFAULT_PUBLIC_URL).rstrip("/")
     verifier = verifier_token or given.get("QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS") or ""
@@ -227,7 +227,7 @@ def simulator(
         )
         companies = Book.read(book) if book else None
     except (ValueError, BookError) as e:
-        raise fail(str(e), 2) from None
+        raise fail(str(e)) from None
     hint(f"QuickBooks simulator: http://127.0.0.1:{port}/  (Ctrl-C ends it)")
     run(config, book=companies, port=port)
 
@@ -235,5 +235,5 @@ def simulator(
 def _needed(option: str | None, given: dict[str, str], *names: str) -> str:
     value = option or next((v for name in names if (v := given.get(name))), None)
     if not value:
-        raise fail(f"{names[0]} is not set: set it, or name it as an option (see --help).", 2)
+        raise fail(f"{names[0]} is not set: set it, or name it as an option (see --help).")
     return value

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from service.cli.console import answer, fail, hint, says_what_is_wrong
-from service.cli.context import operator, settings_and_logs
+from service.cli.console import answer, answer_json, fail, hint, says_what_is_wrong
+from service.cli.context import Json, operator, settings_and_logs
+from service.cli.exit_status import Exit
 from service.config.example import render
 from service.config.parsers import is_name, new_key
 from service.kit import passwords
@@ -30,6 +31,7 @@ Give INFACTOR_SHARED_SECRET to Infactor's server if that is to issue connect lin
 Then start: infactor-quickbooks serve"""
 
 
+@says_what_is_wrong
 def init(
     file: Annotated[Path, typer.Option(help="The file to write; never overwritten.")] = Path(
         ".env"
@@ -55,15 +57,16 @@ def init(
             " Move it away first, or name another with --file.",
             err=True,
         )
-        raise typer.Exit(1) from None
+        raise typer.Exit(Exit.WRONG_USE) from None
     except OSError as e:
         typer.echo(f"{file}: cannot be written ({e.strerror})", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(Exit.WRONG_USE) from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as env:
         env.write(text)
     typer.echo(_WRITTEN.format(file=file), err=True)
 
 
+@says_what_is_wrong
 def ops_user(
     name: Annotated[str, typer.Argument(help="The operator's name: lower-case letters, digits.")],
 ) -> None:
@@ -72,11 +75,11 @@ def ops_user(
     Nothing is stored: put the entry into `.env` and restart `serve`.
     """
     if not is_name(name):
-        raise fail("NAME takes up to 32 lower-case letters, digits, dots and hyphens.", 2)
+        raise fail("NAME takes up to 32 lower-case letters, digits, dots and hyphens.")
     password = _password()
     if not passwords.LEAST <= len(password) <= passwords.MOST:
         raise fail(
-            f"A password needs {passwords.LEAST} characters or more, {passwords.MOST} at most.", 2
+            f"A password needs {passwords.LEAST} characters or more, {passwords.MOST} at most."
         )
     answer(f"{name}:{passwords.hashed(password)}")
     hint("Add it to OPS_USERS, after a comma where there is another, and restart `serve`.")
@@ -90,7 +93,7 @@ def _password() -> str:
 
 
 @says_what_is_wrong
-def rekey() -> None:
+def rekey(as_json: Json = False) -> None:
     """Re-encrypt stored data with the first of ENCRYPTION_KEYS, and digest it with SECRET_KEY.
 
     Run it with serve and worker stopped, after either was changed; old encryption keys must still
@@ -109,6 +112,8 @@ def rekey() -> None:
         done = rekey_database(database, vault, operator())
     finally:
         database.close()
+    if as_json:
+        answer_json([{"connections": done.connections, "notices": done.notices}])
     hint(
         f"Sealed anew: {done.connections} connections and {done.notices} notices."
         " Encryption keys behind the first are no longer needed for this database."

@@ -10,6 +10,8 @@ import typer
 
 from service.cli.console import answer, answer_json, fail, says_what_is_wrong
 from service.cli.context import Json, command_services
+from service.cli.exit_status import Exit
+from service.cli.help import add_command, new_typer
 from service.kit.clock import now
 from service.kit.signed_post import NotSent
 from service.monitoring.alert_sender import send_test
@@ -31,7 +33,7 @@ _PROCESSES = {"receiver": RECEIVER, "worker": CLOCK}
 def status(as_json: Json = False) -> None:
     """Show what is wrong, since when, and what to do; then the figures.
 
-    Exit status: 0 when nothing is wrong, 1 when anything is, 2 when the database does not answer.
+    Exit status: 0 when nothing is wrong, 1 when anything is, 3 when the database does not answer.
     """
     with command_services() as services:
         at = now()
@@ -47,7 +49,7 @@ def status(as_json: Json = False) -> None:
         for line in (*_conditions(wrong), *_summary(figures, delivered, at)):
             answer(line)
     if wrong:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.ATTENTION)
 
 
 def _as_json(wrong: Sequence[Condition], figures: Summary, delivered: int) -> dict[str, Any]:
@@ -119,7 +121,7 @@ def _ago(then: datetime, at: datetime) -> str:
     return f"{span(max(0.0, (at - then).total_seconds()))} ago"
 
 
-group = typer.Typer(help="Send test alerts.", no_args_is_help=True, add_completion=False)
+group = new_typer(help="Send test alerts.", no_args_is_help=True)
 
 
 @group.callback()
@@ -127,7 +129,6 @@ def _group() -> None:
     """Keep `test` a command of its own."""
 
 
-@group.command("test")
 @says_what_is_wrong
 def try_alerts(as_json: Json = False) -> None:
     """Send a test alert to ALERT_URL and to each of ALERT_URLS.
@@ -138,7 +139,7 @@ def try_alerts(as_json: Json = False) -> None:
     """
     with command_services() as services:
         if not services.alert_channels:
-            raise fail("Set ALERT_URL or ALERT_URLS: no alert is sent anywhere now.", 2)
+            raise fail("Set ALERT_URL or ALERT_URLS: no alert is sent anywhere now.")
         refused = 0
         for channel in services.alert_channels:
             error = None
@@ -154,4 +155,7 @@ def try_alerts(as_json: Json = False) -> None:
             with services.database.write() as session:
                 alerts.hurry(session)
     if refused:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.ATTENTION)
+
+
+add_command(group, "test", try_alerts, ["alerts test"])

@@ -19,6 +19,7 @@ from service.cli.context import (
     operator,
     readable,
 )
+from service.cli.exit_status import Exit
 from service.database.engine import after_commit
 from service.database.tables import Connection, Notice, Run
 from service.database.types import waits
@@ -53,7 +54,7 @@ def sync(
     then retried automatically.
     """
     if sum((supplier is not None, company is not None, everybody)) != 1:
-        raise fail("Name one of --supplier EMAIL, --company REALM or --all.", 2)
+        raise fail("Name one of --supplier EMAIL, --company REALM or --all.")
     with command_services() as services:
         services.leases.start()
         chosen, left_out = readable(services, supplier, company)
@@ -68,7 +69,7 @@ def sync(
         for row in rows:
             answer(f"{row['company']}: {row['error'] or row['outcome']}.")
     if left_out or any(row["error"] for row in rows):
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.ATTENTION)
 
 
 def _ask(services: Services, chosen: Sequence[Chosen]) -> tuple[dict[str, int], dict[str, Ended]]:

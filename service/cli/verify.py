@@ -13,6 +13,7 @@ import typer
 
 from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table
 from service.cli.context import Json, command_services, name_of
+from service.cli.exit_status import Exit
 from service.database.engine import Database
 from service.database.tables import Connection
 from service.kit import exact_json
@@ -88,7 +89,8 @@ def verify(export: Export = None, as_json: Json = False) -> None:
     if broken:
         raise fail(
             f"{len(broken)} of {len(found)} chains are not whole: somebody changed the database"
-            " past the service, or restored part of it from a backup."
+            " past the service, or restored part of it from a backup.",
+            Exit.ATTENTION,
         )
 
 
@@ -98,7 +100,7 @@ def _opened(export: Path | None) -> Any:
     try:  # an older export is not to be lost: the new one is compared with it
         return export.open("x", encoding="utf-8")
     except OSError as e:
-        raise fail(f"--export: cannot create {export}: {e.strerror}.", 2) from None
+        raise fail(f"--export: cannot create {export}: {e.strerror}.") from None
 
 
 def _verdict(database: Database, connection: Connection, file: TextIO | None) -> Verdict:
@@ -208,7 +210,7 @@ def _cells(verdict: Verdict) -> tuple[object, ...]:
     named = verdict.problems[:_MOST_NAMED]
     more = len(verdict.problems) - len(named) + verdict.more
     lines = [*named, *([f"and {more:,} more"] if more else [])]
-    result = "\n".join(lines) or "whole"
+    result = "; ".join(lines) or "whole"
     return (verdict.company, verdict.length, verdict.erased, verdict.link[:16] or "-", result)
 
 

@@ -196,6 +196,10 @@ class Settings(BaseSettings):
     """Any text of 16 characters or more, which Prometheus sends as bearer token to `/metrics`.
     Without one, `/metrics` answers this machine alone."""
 
+    otel_exporter_otlp_endpoint: str | None = None
+    """Where to send traces, by OTLP over HTTP, such as `http://127.0.0.1:4318`. Without it there
+    are none. Needs the extra `otel`: `pip install 'infactor-quickbooks[otel]'`."""
+
     ops_users: Annotated[tuple[Operator, ...], NoDecode] = Field(default=(), repr=False)
     """Who may log in to the operators' pages under `/ops`: comma-separated entries as
     `infactor-quickbooks ops-user NAME` prints them. An operator who is taken out here, or given

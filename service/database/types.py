@@ -3,11 +3,10 @@
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     ColumnElement,
     ColumnExpressionArgument,
     DateTime,
@@ -24,7 +23,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import SQLCoreOperations
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import Float, TypeDecorator, TypeEngine
+from sqlalchemy.types import Float, NullType, TypeDecorator, TypeEngine
 
 from service.kit import exact_json
 from service.kit.backoff import LONGEST_PAUSE
@@ -103,8 +102,8 @@ class ExactJSON(TypeDecorator[Any]):
 
 def condition(sql: str) -> ColumnElement[bool]:
     """Return a partial index's condition as it is written there, or SQLite would not use it."""
-    # Without a type: of a Boolean SQLAlchemy writes `(…) = 1` for SQLite, which is another one.
-    return literal_column(f"({sql})")
+    # Without a type: of a Boolean, SQLAlchemy asks `(…) = 1` of SQLite, which is another one.
+    return cast(ColumnElement[bool], literal_column(f"({sql})"))
 
 
 class Texts(TypeDecorator[Sequence[str]]):
@@ -121,14 +120,14 @@ class Texts(TypeDecorator[Sequence[str]]):
         return exact_json.encode(given).decode() if dialect.name == "sqlite" else given
 
 
-class among(FunctionElement[bool]):
+class among(FunctionElement[Any]):
     """A condition: the column is one of these texts, however many.
 
     The statement is the same for any number of them, which IN is not: to write it anew for 500 ids
     took longer than to run it.
     """
 
-    type = Boolean()
+    type = NullType()  # of a Boolean, SQLAlchemy asks "= 1", and SQLite uses no index
     inherit_cache = True
 
     def __init__(

@@ -19,13 +19,14 @@ PURPOSES: Mapping[str, str] = {
     "commands": "Every command.",
     "api": "Let Infactor's own server make links, read invoices, and be told what happens.",
     "operating": "What is wrong, who is told, and what to do: each condition, each fault.",
-    "monitoring": "Probes, metrics and logs.",
+    "monitoring": "Probes, metrics, logs and traces.",
     "kept": "What is kept for how long, and how an auditor checks it offline.",
     "simulator": "A stand-in for QuickBooks, its misbehaviours, and how far to trust it.",
     "architecture": "How the code is made: packages, flow, what must always hold.",
     "testing": "Run the tests, the storm, and the checks of the structure.",
     "benchmarks": "What a piece of work costs, and what bounds it.",
     "words": "The words of this project.",
+    "changelog": "What each version changed.",
 }
 """What each chapter is for, in the order in which somebody needs them; each is a file here."""
 

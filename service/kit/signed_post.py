@@ -8,6 +8,7 @@ from service.errors import ServiceError
 from service.kit.bounded_http import BoundedTransport
 from service.kit.clock import now
 from service.kit.standard_webhooks import signed_headers
+from service.kit.version import user_agent
 
 _TIMEOUT_SECONDS = 5.0
 _LONGEST_ANSWER = 2**16
@@ -28,6 +29,7 @@ class SignedPost:
             timeout=_TIMEOUT_SECONDS,
             follow_redirects=False,
             trust_env=False,
+            headers={"User-Agent": user_agent()},
         )
 
     def send(self, message_id: str, body: bytes, content_type: str) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, func, not_, select
 from service import wording
 from service.config.settings import Settings
 from service.database.tables import Connection, Document, Invoice
-from service.database.types import Instant
+from service.database.types import Instant, among
 from service.domain import ConnectionState, RuleCode, Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
@@ -26,24 +26,21 @@ _MANY = 4
 
 _is_ours = Connection.environment == bindparam("environment")
 _first, _last = (bindparam(name, type_=Instant) for name in ("first", "last"))
+# In two steps: as one, PostgreSQL walks through the documents of every company for the few.
 _unproven = (
     select(
         *(Connection.id, Connection.company_name, Connection.state, Connection.disconnected_at),
         *(Connection.suspended_at, Connection.proved_at),
-        Invoice.currency,
-        func.count(),
-        func.sum(Invoice.total),
     )
-    .join(Document, Document.connection_id == Connection.id)
+    .where(_is_ours, Connection.released_at.is_(None), not_(proof.is_proved(_first, _last)))
+    .order_by(Connection.id)
+)
+_approved = (
+    select(Document.connection_id, Invoice.currency, func.count(), func.sum(Invoice.total))
     .join(Invoice, Invoice.id == Document.invoice_id)
-    .where(
-        _is_ours,
-        Connection.released_at.is_(None),
-        Document.state.in_(documents.MONEY_MAY_MOVE),
-        not_(proof.is_proved(_first, _last)),
-    )
-    .group_by(Connection.id, Invoice.currency)
-    .order_by(Connection.id, Invoice.currency)
+    .where(among(Document.connection_id, "companies"), Document.state.in_(documents.MONEY_MAY_MOVE))
+    .group_by(Document.connection_id, Invoice.currency)
+    .order_by(Document.connection_id, Invoice.currency)
 )
 
 
@@ -57,10 +54,13 @@ def unproven_books(facts: Facts) -> Iterator[Condition]:
         return
     first, last = proof.period(hours, facts.now)
     values = {"environment": facts.environment, "first": first, "last": last}
-    rows = facts.session.execute(_unproven, values)
-    for company, group in groupby(rows, key=lambda row: tuple(row[:6])):
-        sums = [tuple(row[6:]) for row in group]
-        yield _unproven_company(facts, hours, company, sums)
+    companies = {row[0]: tuple(row) for row in facts.session.execute(_unproven, values)}
+    if not companies:
+        return
+    rows = facts.session.execute(_approved, {"companies": list(companies)})
+    for connection_id, group in groupby(rows, key=lambda row: row[0]):
+        sums = [tuple(row[1:]) for row in group]
+        yield _unproven_company(facts, hours, companies[connection_id], sums)
 
 
 def _unproven_company(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, bindparam, func, or_, select
+from sqlalchemy import Row, Select, and_, bindparam, exists, func, or_, select
+from sqlalchemy.orm import aliased
 
 from service import wording
 from service.database.tables import Connection, Run
@@ -142,11 +143,28 @@ tokens_ending_soon = CompanyCheck(
 )
 
 
-_newest = select(*_company, runs.newest_reconcile().label("run_id")).where(_concerns_us).subquery()
-_newest_reconciles = select(
-    *(_newest.c.id, _newest.c.company_name, Run.finished_at.label("since")),
-    *(Run.state, Run.error, Run.tally),
-).join(Run, Run.id == _newest.c.run_id)
+_newer = aliased(Run)
+# Only the few runs with an error are read, through their own index, and not the newest of each of
+# a thousand companies.
+_newest_red = (
+    select(
+        *(*_company, Run.finished_at.label("since")),
+        *(Run.state, Run.error, Run.tally),
+    )
+    .join(Connection, Connection.id == Run.connection_id)
+    .where(
+        _concerns_us,
+        Run.kind == RunKind.RECONCILE,
+        Run.state != RunState.ACTIVE,
+        Run.error.is_not(None),
+        ~exists().where(
+            _newer.connection_id == Run.connection_id,
+            _newer.kind == RunKind.RECONCILE,
+            _newer.state != RunState.ACTIVE,
+            _newer.id > Run.id,
+        ),
+    )
+)
 
 
 def _left_by(row: Row[Any]) -> str | None:
@@ -173,9 +191,7 @@ def _red_command(row: Row[Any]) -> str:
 red_reconciles = CompanyCheck(
     cause="reconcile.red",
     # One that an operator has ended while it waited is no failure.
-    rows=_newest_reconciles.where(
-        or_(Run.state == RunState.FAILED, Run.error.is_not(None)), Run.halted_at.is_(None)
-    ).order_by(_newest.c.id),
+    rows=_newest_red.where(Run.halted_at.is_(None)).order_by(Connection.id),
     text=_red_text,
     command=_red_command,
 )

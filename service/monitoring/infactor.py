@@ -63,7 +63,7 @@ def refused_deliveries(facts: Facts) -> Iterator[Condition]:
             severity=Severity.WARNING,
             since=first.recorded_at,
             text=f"{several(count, 'invoice is', 'invoices are')} not taken by Infactor's database,"
-            f" the first {first.document_id}: {shortened(first.delivery_error or '')}. They are"
+            f" the first {first.document_id}: {shortened(first.delivery.error or '')}. They are"
             " tried again, at most an hour apart.",
             command=_DOCTOR,
         )
@@ -82,7 +82,7 @@ def refused_events(facts: Facts) -> Iterator[Condition]:
         text = (
             f"{wait} because EVENTS_URL {shortened(found.error)}. Check the address, EVENTS_SECRET"
             " and the service there. They are sent again automatically, at most five minutes apart,"
-            " and kept for 90 days."
+            " and kept for 90 days. If it can never accept one of them, skip that one."
         )
     else:
         waited = span((facts.now - found.since).total_seconds())
@@ -96,7 +96,7 @@ def refused_events(facts: Facts) -> Iterator[Condition]:
         severity=Severity.WARNING,
         since=found.since,
         text=text,
-        command=_DOCTOR,
+        command="infactor-quickbooks events",
     )
 
 

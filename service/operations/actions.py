@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.database.engine import Database
-from service.database.tables import Connection, Finding, ReconcileCursor, Run
+from service.database.tables import Connection, FeedEvent, Finding, ReconcileCursor, Run
 from service.domain import ConnectionState, OwnNotice, RunCause
 from service.errors import SyncError
 from service.kit.clock import now
@@ -21,6 +21,7 @@ from service.store import (
     audit,
     connection_lifecycle,
     connections,
+    events,
     findings,
     inbox,
     own_notices,
@@ -75,6 +76,15 @@ def link(database: Database, connection_id: str, actor: str) -> None:
     """Record in the audit that a link was made for the company's supplier to connect it again."""
     with database.write() as session:
         audit.record(session, actor, "link", connection_id, {}, now())
+
+
+def invite(
+    database: Database, supplier_id: int | None, actor: str, *, another_company: bool
+) -> None:
+    """Record in the audit that a link was made for a supplier, who may not be known here yet."""
+    details = {"supplier": supplier_id, "another_company": another_company}
+    with database.write() as session:
+        audit.record(session, actor, "invite", None, details, now())
 
 
 def log_out(database: Database, supplier_id: int, actor: str) -> int:
@@ -178,6 +188,28 @@ def acknowledge(
             }
             audit.record(session, actor, "acknowledge", found.connection_id, details, now())
     return found
+
+
+def skip_event(database: Database, environment: str, event_id: str, actor: str) -> FeedEvent | None:
+    """Send an event that EVENTS_URL has refused no more; return None if none of this id is so."""
+    with database.write() as session:
+        skipped = events.skip(session, environment, event_id)
+        if skipped is not None:
+            details = {"event": event_id, "type": skipped.type, "attempts": skipped.attempts}
+            audit.record(session, actor, "skip event", skipped.connection_id, details, now())
+    return skipped
+
+
+def retry_events(
+    database: Database, environment: str, actor: str, event_id: str | None = None
+) -> int:
+    """Send what EVENTS_URL has refused again now, or this one event of it; return how many."""
+    with database.write() as session:
+        count = events.hurry(session, environment, event_id)
+        if count:
+            details = {"events": count} if event_id is None else {"event": event_id}
+            audit.record(session, actor, "retry events", None, details, now())
+    return count
 
 
 def is_readable(connection: Connection) -> bool:

@@ -19,6 +19,7 @@ from service.database.tables import (
     Supplier,
 )
 from service.store.invoices import folded, supplier_of
+from service.store.outbox import with_delivery
 
 MOST_SHOWN = 50
 """So many revisions, receipts, notices and findings of an invoice are shown, the newest."""
@@ -63,6 +64,7 @@ def record(
         .join(Document, Document.invoice_id == Invoice.id, isouter=True)
         .join(Supplier, Supplier.id == supplier_of())
         .where(Invoice.id == invoice_id, Connection.environment == environment)
+        .options(with_delivery())
     ).first()
     if found is None:
         return None

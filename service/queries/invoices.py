@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, defer
 
-from service.database.tables import Connection, Document, Finding, Invoice
+from service.database.tables import Connection, DeliveryState, Document, Finding, Invoice
 from service.database.tables.invoices import (
     CLOSED,
     OPEN,
@@ -77,7 +77,7 @@ StatusKind = Literal[
     "to invite",
     "changed",
 ]
-ON_ITS_WAY = "hold IS NULL AND NOT old_rows_held AND delivered_revision < revision"
+NOT_HELD = "hold IS NULL AND NOT old_rows_held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,14 +273,14 @@ def _has_status(
     if status.kind == "changed":
         of_company = Finding.connection_id == connection_id
         return [Invoice.id.in_(findings.changed(of_company))]
-    return [condition(_PARTS[status.kind]), *_as_offered(status)]
+    return [condition(_PARTS[status.kind]), *_as_offered(status, connection_id)]
 
 
 _PARTS: dict[StatusKind, str] = {
     "open": OPEN,
     "closed": CLOSED,
     "not in infactor": OUTSIDE,
-    "on its way": ON_ITS_WAY,
+    "on its way": NOT_HELD,
     "to fix": TO_FIX,
     "to correct": TO_CORRECT,
     "to invite": TO_INVITE,
@@ -302,7 +302,7 @@ def _of_supplier(connection_id: str, supplier_id: int) -> Select[str]:
     )
 
 
-def _as_offered(status: StatusFilter) -> list[ColumnElement[bool]]:
+def _as_offered(status: StatusFilter, connection_id: str) -> list[ColumnElement[bool]]:
     """Return what the invoice's document has to be. It is looked up for each invoice: a join would
     read every document first.
     """
@@ -311,7 +311,11 @@ def _as_offered(status: StatusFilter) -> list[ColumnElement[bool]]:
             offered = _of_invoice(case((condition(WITHDRAWN), ""), else_=Document.state))
             return [func.coalesce(offered, "") == ""]
         case "on its way":
-            return [_of_invoice(Document.state.expression).is_(None)]
+            outgoing = select(DeliveryState.invoice_id).where(
+                DeliveryState.connection_id == connection_id,
+                DeliveryState.delivered_revision < DeliveryState.revision,
+            )
+            return [_of_invoice(Document.state.expression).is_(None), Invoice.id.in_(outgoing)]
         case "to fix" | "to correct" | "to invite":
             # What somebody has decided about is not written any more, so nothing is to be fixed.
             state = _of_invoice(Document.state.expression)

@@ -6,17 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    exists,
+    func,
+    or_,
+    select,
+    union,
+    union_all,
+)
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Finding, Invoice, Notice, Supplier
-from service.database.tables.invoices import HELD
+from service.database.tables.invoices import HELD, UNSEEN
 from service.database.types import condition
 from service.domain import ConnectionState, NoticeStatus
 from service.queries import invoices
 from service.store import outbox, silence
 from service.store.invoices import supplier_of
-from service.store.outbox import CompanyBacklog
+from service.store.outbox import CompanyBacklog, with_delivery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,63 +53,112 @@ class InvoiceLine:
 
 
 def invoice_lines(
-    session: Session,
-    environment: str,
-    wanted: InvoiceFilter,
-    *,
-    after: tuple[str, str] | None,
-    limit: int,
+    session: Session, environment: str, wanted: InvoiceFilter, *, after: str | None, limit: int
 ) -> list[InvoiceLine]:
-    """Return invoices that were ever read, by connection and QuickBooks Id; `after` is such a
-    pair.
-    """
+    """Return invoices that were ever read, by their ids, those behind the id `after`."""
+    ids = _ids(session, environment, wanted, after, limit)
     query = (
         select(Invoice, Document, Connection, Supplier)
         .join(Connection, Connection.id == Invoice.connection_id)
         .join(Document, Document.invoice_id == Invoice.id, isouter=True)
         .join(Supplier, Supplier.id == supplier_of())
-        .where(Connection.environment == environment, Invoice.mapped.is_not(None))
-        .where(*_wanted(session, wanted))
-        .order_by(Invoice.connection_id, Invoice.quickbooks_id)
-        .limit(limit)
-        .options(defer(Invoice.source), defer(Document.document))
+        .where(Invoice.id.in_(ids))
+        .order_by(Invoice.id)
+        .options(defer(Invoice.source), defer(Document.document), with_delivery())
     )
-    if after is not None:
-        query = query.where(tuple_(Invoice.connection_id, Invoice.quickbooks_id) > tuple_(*after))
     return [InvoiceLine(*row) for row in session.execute(query)]
 
 
-def _of_supplier(session: Session, supplier_id: int) -> ColumnElement[bool]:
-    """A condition on rows with Connection and Document: it is this supplier's.
+def _ids(
+    session: Session, environment: str, wanted: InvoiceFilter, after: str | None, limit: int
+) -> Sequence[str]:
+    """Return the ids of a page.
 
-    It names the companies that are theirs or were, so that nobody else's invoices are read.
+    Each company's come from its own index, then are merged: of several at once, a database would
+    read all and sort them.
     """
+    companies: Sequence[str | None] = [wanted.connection_id]
+    if wanted.supplier_id is not None:
+        theirs = _companies_of(session, wanted.supplier_id)
+        companies = [c for c in theirs if wanted.connection_id in (None, c)]
+    if not companies:
+        return []
+    parts = [
+        _ids_of(environment, wanted, company, after).limit(limit).subquery()
+        for company in companies
+    ]
+    merged = union_all(*(select(part.c.id) for part in parts)).subquery()
+    return session.scalars(select(merged.c.id).order_by(merged.c.id).limit(limit)).all()
+
+
+def _ids_of(
+    environment: str, wanted: InvoiceFilter, company: str | None, after: str | None
+) -> Select[str]:
+    """Return the query for the ids, in order, of one company or of all.
+
+    With a state, it goes along the documents in that state, else along the invoices.
+    """
+    if wanted.state is not None:
+        key, connection_id = Document.invoice_id, Document.connection_id
+        query = select(key.label("id")).join(Invoice, Invoice.id == Document.invoice_id)
+        query = query.where(Document.state == wanted.state)
+    else:
+        key, connection_id = Invoice.id, Invoice.connection_id
+        query = select(key.label("id"))
+    # Looked up for each: as a join it may become the table that is read first.
+    lives_in = select(Connection.environment).where(Connection.id == connection_id)
+    query = query.where(
+        lives_in.correlate(Invoice, Document).scalar_subquery() == environment,
+        Invoice.mapped.is_not(None),
+        *_wanted(wanted),
+    )
+    if company is not None:
+        query = query.where(connection_id == company)
+    if after is not None:
+        query = query.where(key > after)
+    return query.order_by(key)
+
+
+def _companies_of(session: Session, supplier_id: int) -> Sequence[str]:
+    """Return the companies that are this supplier's or were, so that no others' are read."""
     theirs = exists().where(
         Document.connection_id == Connection.id, Document.supplier_id == supplier_id
     )
-    companies = session.scalars(
+    return session.scalars(
         select(Connection.id).where(or_(Connection.supplier_id == supplier_id, theirs))
     ).all()
-    return and_(Invoice.connection_id.in_(companies), supplier_of() == supplier_id)
 
 
-def _wanted(session: Session, wanted: InvoiceFilter) -> list[ColumnElement[bool]]:
+def _wanted(wanted: InvoiceFilter) -> list[ColumnElement[bool]]:
     chosen: list[ColumnElement[bool]] = []
     if wanted.supplier_id is not None:
-        chosen.append(_of_supplier(session, wanted.supplier_id))
-    if wanted.connection_id is not None:
-        chosen.append(Invoice.connection_id == wanted.connection_id)
-    if wanted.state is not None:
-        chosen.append(Document.state == wanted.state)
-    if wanted.held is not None:
-        chosen.append(condition(HELD) if wanted.held else ~condition(HELD))
+        chosen.append(_owner() == wanted.supplier_id)
+    if wanted.held:
+        held = select(Invoice.id).where(condition(HELD)).correlate(None)
+        chosen.append(Invoice.id.in_(held))
+    elif wanted.held is not None:
+        chosen.append(~condition(HELD))
     if (since := wanted.changed_since) is not None:
-        chosen.append(or_(Invoice.recorded_at >= since, Document.seen_at >= since, _written(since)))
+        chosen.append(Invoice.id.in_(_changed(since)))
     return chosen
 
 
-def _written(since: datetime) -> ColumnElement[bool]:
-    return and_(Document.seen_at.is_(None), Document.written_at >= since)
+def _owner() -> ColumnElement[int]:
+    """As `supplier_of`, looked up for each invoice."""
+    here = select(Connection.supplier_id).where(Connection.id == Invoice.connection_id)
+    there = select(Document.supplier_id).where(Document.invoice_id == Invoice.id)
+    return func.coalesce(
+        there.correlate(Invoice).scalar_subquery(), here.correlate(Invoice).scalar_subquery()
+    )
+
+
+def _changed(since: datetime) -> CompoundSelect[str]:
+    """Return a query for the ids of what was recorded, or seen in Infactor, since then."""
+    recorded = select(Invoice.id).where(Invoice.recorded_at >= since).correlate(None)
+    seen = select(Document.invoice_id).where(Document.seen_at >= since).correlate(None)
+    unseen = condition(UNSEEN)
+    written = select(Document.invoice_id).where(unseen, Document.written_at >= since)
+    return union(recorded, seen, written.correlate(None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +293,9 @@ def finding_lines(
         if value is not None:
             query = query.where(column == value)
     if wanted.supplier_id is not None:
-        query = query.where(_of_supplier(session, wanted.supplier_id))
+        companies = _companies_of(session, wanted.supplier_id)
+        owner = supplier_of() == wanted.supplier_id
+        query = query.where(Finding.connection_id.in_(companies), owner)
     if before is not None:
         query = query.where(Finding.id < before)
     return [ListedFinding(*row) for row in session.execute(query)]

@@ -30,7 +30,8 @@ from service.database.tables import Alert, Connection, Notice, Reads, Run, Sampl
 from service.database.upsert import insert
 from service.domain import ConnectionState, NoticeStatus, RunKind, RunState
 from service.queries import notices
-from service.store import documents, findings, outbox, watermarks
+from service.store import counters, documents, events, findings, outbox, watermarks
+from service.store.counters import Counted
 
 RECENT = timedelta(hours=1)
 QUANTILES = (0.5, 0.95, 0.99)
@@ -55,7 +56,7 @@ class Measures:
     watermark_ages: Mapping[str, float]  # of the companies reconciled least lately, by connection
     waits: Mapping[str, float]  # of those whose oldest notice has waited longest
     late: Mapping[str, int]  # how many companies are late, by what
-    ended_notices: Mapping[tuple[str, str], int]  # by status and outcome
+    ended_notices: Mapping[tuple[str, str], int]  # ever, by status and outcome
     lags: Mapping[float, float]  # by quantile
     lags_known: int
     reads: Mapping[str, int]
@@ -63,9 +64,10 @@ class Measures:
     connections: Mapping[str, int]
     active_runs: Mapping[str, int]
     open_alerts: Mapping[str, int]
-    webhook_answers: Mapping[str, int]
     heartbeats: Mapping[str, float]
     findings: Mapping[str, int]
+    unsent_events: int
+    oldest_event: float
     infactor: "InfactorMeasures | None"  # None where nothing is delivered into another database
 
 
@@ -77,15 +79,16 @@ class InfactorMeasures:
     outgoing: int
     oldest_outgoing: float
     refused: int
-    receipts: Mapping[str, int]
+    receipts: Mapping[str, int]  # ever, by outcome
 
 
 def measure(
     session: Session, environment: str, now: datetime, *, delivers: bool = False
 ) -> Measures:
-    """Return the figures of this moment; those of what ended cover the last hour."""
+    """Return the figures of this moment; lags are of the last hour, totals of all time."""
     recent = lags_between(session, now - RECENT, now)
     ages, waits = watermark_ages(session, environment, now), _waits(session, environment, now)
+    unsent = events.backlog(session, environment)
     return Measures(
         open_notices={
             status: _open(session, status) for status in (NoticeStatus.PENDING, NoticeStatus.PARKED)
@@ -98,7 +101,7 @@ def measure(
             "watermark": _late_watermarks(session, environment, now),
             "notices": sum(waited > LATE_SECONDS for waited in waits.values()),
         },
-        ended_notices=_ended(session, now - RECENT),
+        ended_notices=counters.totals(session, Counted.NOTICES_ENDED),
         lags=quantiles(recent),
         lags_known=len(recent),
         reads=_reads(session, now.strftime("%Y-%m")),
@@ -108,15 +111,16 @@ def measure(
         connections=_connections(session, environment),
         active_runs=_active_runs(session),
         open_alerts=_counts(session, Alert.cause, Alert.ended_at.is_(None)),
-        webhook_answers=heartbeats.answers_since(session, now - RECENT),
         heartbeats=heartbeats.ages(session),
         findings=findings.by_severity(session, environment),
+        unsent_events=unsent.count,
+        oldest_event=max(0.0, (now - unsent.since).total_seconds()) if unsent.since else 0.0,
         infactor=_infactor(session, environment, now) if delivers else None,
     )
 
 
 def _infactor(session: Session, environment: str, now: datetime) -> InfactorMeasures:
-    """Measure deliveries, from the partial index of outgoing invoices and an hour's receipts."""
+    """Measure deliveries, from the partial index of outgoing invoices."""
     waiting = outbox.backlog(session, environment)
     waited = (now - (waiting.oldest or now)).total_seconds()
     return InfactorMeasures(
@@ -124,7 +128,10 @@ def _infactor(session: Session, environment: str, now: datetime) -> InfactorMeas
         outgoing=waiting.count,
         oldest_outgoing=max(0.0, waited),
         refused=waiting.refused,
-        receipts=outbox.count_by_outcome(session, now - RECENT),
+        receipts={
+            outcome: total
+            for (outcome, _), total in counters.totals(session, Counted.RECEIPTS).items()
+        },
     )
 
 
@@ -239,27 +246,6 @@ def _open(session: Session, status: str) -> int:
     return session.execute(
         select(func.count()).select_from(Notice).where(_is(Notice.status, status))
     ).scalar_one()
-
-
-def _ended(session: Session, since: datetime) -> dict[tuple[str, str], int]:
-    """Count notices that ended since then, by (status, outcome): a range of an index.
-
-    The outcome is a done one's reason without details, and a parked one's error class.
-    """
-    outcome = case(
-        (Notice.status == NoticeStatus.DONE, Notice.reason),
-        (Notice.status == NoticeStatus.PARKED, Notice.error_class),
-    )
-    rows = session.execute(
-        select(Notice.status, outcome, func.count())
-        .where(Notice.handled_at >= since)
-        .group_by(Notice.status, outcome)
-    )
-    ended: dict[tuple[str, str], int] = {}
-    for status, text, count in rows:
-        key = (status, (text or "").partition(":")[0])
-        ended[key] = ended.get(key, 0) + count
-    return ended
 
 
 def lags_between(session: Session, since: datetime, until: datetime) -> list[float]:

@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import BindParameter, ColumnElement, and_, case, literal, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from service.database.tables import Connection, Invoice, Notice
+from service.database.tables import Connection, Invoice, Notice, NoticeAttempt
 from service.domain import ConnectionState, NoticeStatus, OwnNotice
 from service.queries import companies
 from service.store import findings
@@ -25,7 +25,7 @@ def newest(
     statuses: Collection[str] = tuple(NoticeStatus),
 ) -> Sequence[Notice]:
     """Return the notices below the id `before` in one of these statuses, the newest first."""
-    query = select(Notice).where(Notice.status.in_(statuses))
+    query = select(Notice).where(*_in_status(statuses))
     if before is not None:
         query = query.where(Notice.id < before)
     return session.scalars(query.order_by(Notice.id.desc()).limit(limit)).all()
@@ -100,11 +100,57 @@ def found(
     query = select(Notice).where(is_ours(environment)).order_by(Notice.id.desc()).limit(limit)
     if before is not None:
         query = query.where(Notice.id < before)
-    if set(statuses) != set(NoticeStatus):
-        query = query.where(Notice.status.in_(statuses))
+    query = query.where(*_in_status(statuses))
     if text:
         query = query.where(_about(session, environment, text))
     return session.scalars(query).all()
+
+
+def _in_status(statuses: Collection[str]) -> list[ColumnElement[bool]]:
+    """Return the condition on the status, if any; a single one leads to its partial index.
+
+    The index of what is open is by company. So ids are taken from it first, as SQLite would else
+    walk through all notices in their order.
+    """
+    if set(statuses) == set(NoticeStatus):
+        return []
+    if len(statuses) > 1:
+        return [Notice.status.in_(statuses)]
+    (status,) = statuses
+    written = literal(NoticeStatus(status).value, literal_execute=True)
+    if status not in (NoticeStatus.PENDING, NoticeStatus.PARKED):
+        return [Notice.status == written]
+    one_of_them = aliased(Notice)
+    return [Notice.id.in_(select(one_of_them.id).where(one_of_them.status == written))]
+
+
+def one(session: Session, environment: str, notice_id: int) -> Notice | None:
+    """Return the notice, unless it is of another environment."""
+    return session.scalars(
+        select(Notice).where(Notice.id == notice_id, is_ours(environment))
+    ).first()
+
+
+def failed_attempts(session: Session, notice_id: int, limit: int) -> Sequence[NoticeAttempt]:
+    """Return the attempts at a notice that failed, the newest first."""
+    return session.scalars(
+        select(NoticeAttempt)
+        .where(NoticeAttempt.notice_id == notice_id)
+        .order_by(NoticeAttempt.id.desc())
+        .limit(limit)
+    ).all()
+
+
+def invoice_of(session: Session, notice: Notice) -> str | None:
+    """Return the row id of the recorded invoice that a notice is about, if it is about one."""
+    if notice.entity != "Invoice" or notice.connection_id is None:
+        return None
+    return session.scalars(
+        select(Invoice.id).where(
+            Invoice.connection_id == notice.connection_id,
+            Invoice.quickbooks_id == notice.entity_id,
+        )
+    ).first()
 
 
 def is_ours(environment: str | BindParameter[str]) -> ColumnElement[bool]:

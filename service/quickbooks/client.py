@@ -11,6 +11,7 @@ import httpx
 
 from service.errors import Gone, Poisoned, TransientError
 from service.kit.bounded_http import BoundedTransport
+from service.kit.version import user_agent
 from service.quickbooks.entity import parse_instant, quickbooks_time
 from service.quickbooks.faults import (
     SPOILT,
@@ -51,6 +52,7 @@ def http_client() -> httpx.Client:
         follow_redirects=False,
         trust_env=False,
         cookies=no_cookies(),
+        headers={"User-Agent": user_agent()},
     )
 
 

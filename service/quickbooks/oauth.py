@@ -23,6 +23,7 @@ from service.errors import (
 )
 from service.kit import exact_json
 from service.kit.bounded_http import BoundedTransport
+from service.kit.version import user_agent
 from service.quickbooks.endpoints import Endpoints
 from service.quickbooks.faults import (
     date_of,
@@ -119,6 +120,7 @@ class OAuth:
             follow_redirects=False,
             trust_env=False,
             cookies=no_cookies(),
+            headers={"User-Agent": user_agent()},
         )
 
     def authorize_url(self, state: str) -> str:

@@ -143,13 +143,17 @@ def hurry(session: Session) -> None:
     session.execute(update(Alert).where(Alert.due_at.is_not(None)).values(due_at=None))
 
 
-def note_sent(session: Session, alert_id: int, *, over: bool, now: datetime) -> None:
-    """Note that the message about this alert's beginning, or end, was accepted by every channel."""
+def note_sent(
+    session: Session, alert_id: int, *, over: bool, to: Collection[str], now: datetime
+) -> None:
+    """Note that every channel, by these names, accepted the message about the alert's beginning,
+    or end.
+    """
     news = {"end_sent_at": now} if over else {"sent_at": now}
     session.execute(
         update(Alert)
         .where(Alert.id == alert_id)
-        .values(attempts=0, due_at=None, error=None, accepted_by="", **news)
+        .values(attempts=0, due_at=None, error=None, accepted_by="", sent_to=", ".join(to), **news)
     )
 
 

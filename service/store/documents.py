@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, defer
 from service.database.tables import Connection, Document, Invoice
 from service.database.upsert import chunked
 from service.domain import APPROVED, ENDED, RuleCode, State
+from service.store.outbox import with_delivery
 
 MONEY_MAY_MOVE = sorted(APPROVED - ENDED)
 # The long columns, which nobody here needs.
@@ -84,7 +85,7 @@ def open_documents(
         )
         .order_by(Document.invoice_id)
         .limit(limit)
-        .options(*_WITHOUT_CONTENT)
+        .options(*_WITHOUT_CONTENT, with_delivery())
     )
     return [(invoice, document) for invoice, document in rows]
 
@@ -103,7 +104,7 @@ def of_company(
         )
         .order_by(Invoice.id)
         .limit(limit)
-        .options(defer(Invoice.source))
+        .options(defer(Invoice.source), with_delivery())
     )
     return [(invoice, document) for invoice, document in rows]
 

@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from msgspec import Meta, Struct
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, literal, select, text, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from service.database.engine import KEEPS_EVENTS, SENDS_EVENTS
 from service.database.tables import Connection, EventPosition, FeedEvent, Invoice
-from service.database.tables.events import WAITING
+from service.database.tables.events import REFUSED, WAITING
 from service.database.types import among, has_come
 from service.database.upsert import insert, insert_all
 from service.domain import EventType
@@ -28,6 +28,7 @@ PLACED_AT_ONCE = 500
 _LONGEST_ERROR = 200
 # As the index has it: SQLAlchemy would write `= 1` behind a column, and SQLite would not use it.
 _WAITING = text(WAITING)
+_REFUSED = text(REFUSED)
 
 
 class CloudEvent(Struct, frozen=True, kw_only=True):
@@ -258,6 +259,74 @@ def postpone(session: Session, row_id: int, due_at: datetime, error: str) -> Non
     )
 
 
+def unsent(
+    session: Session,
+    environment: str,
+    *,
+    refused: bool = False,
+    after: tuple[datetime, int] | None = None,
+    limit: int,
+) -> Sequence[FeedEvent]:
+    """Return events that wait for EVENTS_URL, the oldest first; `after` is (at, id) of one.
+
+    With `refused`, only those that it has refused.
+    """
+    query = select(FeedEvent).where(_unsent(environment, refused=refused))
+    if after is not None:
+        place = tuple_(literal(after[0], FeedEvent.at.type), literal(after[1], FeedEvent.id.type))
+        query = query.where(tuple_(FeedEvent.at, FeedEvent.id) > place)
+    return session.scalars(query.order_by(FeedEvent.at, FeedEvent.id).limit(limit)).all()
+
+
+def find_unsent(session: Session, environment: str, event_id: str) -> FeedEvent | None:
+    query = select(FeedEvent).where(_unsent(environment), FeedEvent.event_id == event_id)
+    return session.scalars(query).first()
+
+
+def _unsent(environment: str, *, refused: bool = False) -> ColumnElement[bool]:
+    which = _REFUSED if refused else _WAITING
+    return and_(FeedEvent.environment == environment, which)
+
+
+def skip(session: Session, environment: str, event_id: str) -> FeedEvent | None:
+    """Send this refused event no more, so that its company's later ones follow.
+
+    It stays in the feed. Returns None if no event of this id is refused.
+    """
+    return session.scalars(
+        update(FeedEvent)
+        .where(_unsent(environment, refused=True), FeedEvent.event_id == event_id)
+        .values(waiting=False, due_at=None)
+        .returning(FeedEvent)
+    ).first()
+
+
+def hurry(session: Session, environment: str, event_id: str | None = None) -> int:
+    """Let refused events, or this one, be sent again now; return how many."""
+    which = _unsent(environment, refused=True)
+    if event_id is not None:
+        which = and_(which, FeedEvent.event_id == event_id)
+    hurried = session.execute(
+        update(FeedEvent).where(which).values(due_at=None).returning(FeedEvent.id)
+    )
+    return len(hurried.all())
+
+
+@dataclass(frozen=True, slots=True)
+class UnsentEvents:
+    """How many events wait for EVENTS_URL, and since when the oldest does; None if none waits."""
+
+    count: int
+    since: datetime | None
+
+
+def backlog(session: Session, environment: str) -> UnsentEvents:
+    count, since = session.execute(
+        select(func.count(), func.min(FeedEvent.at)).where(_unsent(environment))
+    ).one()
+    return UnsentEvents(count, since)
+
+
 @dataclass(frozen=True, slots=True)
 class HeldUpEvents:
     """How many events wait, since when one that is held up does, and why it was refused last.
@@ -274,14 +343,15 @@ def held_up(
     session: Session, environment: str, attempts: int, before: datetime
 ) -> HeldUpEvents | None:
     """Return what waits, if an event was refused so often, or waits since before then."""
-    of_ours = select(FeedEvent).where(FeedEvent.environment == environment, _WAITING)
-    refused = of_ours.where(FeedEvent.attempts >= attempts).order_by(FeedEvent.position)
-    late = of_ours.where(FeedEvent.at < before).order_by(FeedEvent.at)
-    first = session.scalars(refused.limit(1)).first() or session.scalars(late.limit(1)).first()
-    if first is None:
-        return None
-    count = session.execute(select(func.count()).select_from(of_ours.subquery())).scalar_one()
-    return HeldUpEvents(count, first.at, first.error)
+    refused = select(FeedEvent).where(
+        _unsent(environment, refused=True), FeedEvent.attempts >= attempts
+    )
+    late = select(FeedEvent).where(_unsent(environment), FeedEvent.at < before)
+    for found in (refused, late):
+        first = session.scalars(found.order_by(FeedEvent.at).limit(1)).first()
+        if first is not None:
+            return HeldUpEvents(backlog(session, environment).count, first.at, first.error)
+    return None
 
 
 def as_cloud_event(event: FeedEvent, source: str) -> CloudEvent:

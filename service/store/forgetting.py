@@ -19,6 +19,7 @@ from service.database.tables import (
     BuyerAddress,
     Connection,
     Customer,
+    DeliveryState,
     Document,
     FeedEvent,
     Finding,
@@ -73,7 +74,7 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     left_undecided = count_undecided(session, connection_id, Document.seen_at.is_not(None))
     of_runs = select(Run.id).where(Run.connection_id == connection_id)
     chain.erase(session, connection_id, gone)
-    for table in (Revision, Receipt, Finding, SettlementRow):
+    for table in (Revision, Receipt, Finding, SettlementRow, DeliveryState):
         _do(session, delete(table).where(table.invoice_id.in_(gone)))
     documents = _do(session, delete(Document).where(Document.invoice_id.in_(gone)))
     invoices = _do(session, delete(Invoice).where(theirs, Invoice.id.not_in(kept)))

@@ -5,7 +5,7 @@ nothing can be done about is `ignored` from the start; one that keeps failing is
 tried again at its `due_at`, if it has one.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -20,6 +20,7 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
+    insert,
     literal,
     or_,
     select,
@@ -29,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from service.database.engine import Statements
-from service.database.tables import Connection, Notice, Run
+from service.database.tables import Connection, Notice, NoticeAttempt, Run
 from service.database.types import has_come, instant_text
 from service.database.upsert import chunked, insert_for, instant_given, rows_given, rows_text
 from service.domain import ConnectionState, NoticeStatus, OwnNotice, RunKind, RunState
@@ -65,12 +66,14 @@ def claim(
     it was lost five times, and then given up, for the caller to park.
     """
     for status in (_PENDING, _PARKED):  # each has an index of its own
-        session.execute(
+        lost = session.execute(
             update(Notice)
             .where(Notice.connection_id == connection_id, Notice.status == status)
             .where(Notice.claimed_by != owner)
             .values(losses=Notice.losses + 1, claimed_by=None)
-        )
+            .returning(Notice.id, Notice.last_attempt_at)
+        ).all()
+        _keep_lost_attempts(session, [(id_, began or now) for id_, began in lost], now)
     due = (
         select(Notice)
         .where(Notice.connection_id == connection_id, _is_due(now))
@@ -91,6 +94,35 @@ def claim(
     return batch, fatal
 
 
+def webhooks_of(
+    session: Session, connection_id: str, recorded: Mapping[str, datetime]
+) -> dict[str, str]:
+    """Return the webhook that brought each invoice as it is now, by QuickBooks' Id.
+
+    `recorded` says when each was recorded last. Its notice ended in the same transaction, so it is
+    the first that ended from then on. An invoice that a payment, a customer or we ourselves had
+    recorded is not in it.
+    """
+    if not recorded:
+        return {}
+    rows = session.execute(
+        select(Notice.entity_id, Notice.webhook_id, Notice.handled_at)
+        .where(
+            Notice.connection_id == connection_id,
+            Notice.entity == "Invoice",
+            Notice.entity_id.in_(recorded),
+            Notice.webhook_id.is_not(None),
+            Notice.handled_at >= min(recorded.values()),
+        )
+        .order_by(Notice.handled_at, Notice.id)
+    )
+    found: dict[str, str] = {}
+    for invoice, webhook_id, handled_at in rows:
+        if invoice and webhook_id and handled_at and handled_at >= recorded[invoice]:
+            found.setdefault(invoice, webhook_id)
+    return found
+
+
 def finish(session: Session, ids: Collection[int], outcome: str, now: datetime) -> None:
     """Mark these notices as done, inside the transaction that records their result."""
     _close(session, ids, NoticeStatus.DONE, outcome, handled_at=now, losses=0)
@@ -107,6 +139,7 @@ def park(
 
     One that was lost too often is tried once more then, and is lost too often after one more loss.
     """
+    _keep_attempts(session, ids, error, now, due_at)
     # Keeps since when it has failed.
     failed = {"handled_at": func.coalesce(Notice.handled_at, now), "due_at": due_at}
     losses = case((Notice.losses >= _FATAL_LOSSES, _FATAL_LOSSES - 1), else_=0)
@@ -119,6 +152,7 @@ def retry(
     session: Session,
     ids: Collection[int],
     error: Exception,
+    now: datetime,
     due_at: datetime,
     *,
     suspect: bool = False,
@@ -127,6 +161,7 @@ def retry(
 
     Those that are parked stay so. `suspect` ones are taken one by one from the second time on.
     """
+    _keep_attempts(session, ids, error, now, due_at)
     losses = case((Notice.losses < _SUSPECT_LOSSES, Notice.losses + 1), else_=_SUSPECT_LOSSES)
     session.execute(
         update(Notice)
@@ -146,6 +181,55 @@ def retry(
             **evidence(error),
         )
     )
+
+
+LOST = "lost"
+"""The class of the error of an attempt whose process ended before it did."""
+
+
+def _keep_attempts(
+    session: Session,
+    ids: Collection[int],
+    error: Exception,
+    now: datetime,
+    due_at: datetime | None,
+) -> None:
+    """Keep the failed attempt at each of these notices that is being worked on."""
+    failed = {
+        "ended_at": now,
+        "due_at": due_at,
+        **evidence(error),
+    }
+    given = [
+        literal(value, NoticeAttempt.__table__.c[name].type).label(name)
+        for name, value in failed.items()
+    ]
+    attempts = select(Notice.id, Notice.last_attempt_at, *given).where(
+        Notice.id.in_(ids),
+        Notice.status.in_(_WORKABLE),
+        Notice.claimed_by.is_not(None),
+        Notice.last_attempt_at.is_not(None),
+    )
+    columns = ["notice_id", "began_at", *failed]
+    session.execute(insert(NoticeAttempt).from_select(columns, attempts))
+
+
+def _keep_lost_attempts(
+    session: Session, lost: Sequence[tuple[int, datetime]], now: datetime
+) -> None:
+    """Keep these attempts, (notice id, when it began), as ones whose process ended."""
+    rows = [
+        {
+            "notice_id": notice_id,
+            "began_at": began,
+            "ended_at": now,
+            "error_class": LOST,
+            "error_message": "the worker ended before it was done",
+        }
+        for notice_id, began in lost
+    ]
+    if rows:
+        session.execute(insert(NoticeAttempt), rows)
 
 
 _PROMISES = ("refreshed", "withdrawn", "restored")

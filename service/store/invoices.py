@@ -36,6 +36,8 @@ from service.database.upsert import (
     rows_text,
 )
 from service.kit import exact_json
+from service.store import outbox
+from service.store.outbox import RecordedRevision
 
 NAMES = ("number_key", "due_key", "sought")
 
@@ -150,6 +152,8 @@ def upsert_if_newer(
 ) -> set[str]:
     """Write those rows that are newer than what is recorded, and return their ids.
 
+    Those are in the outbox then.
+
     With `remap` a row of the very same read is accepted too: the same invoice, mapped again. With
     `overrule` the later read counts as newer, whatever versions QuickBooks gave.
     """
@@ -159,8 +163,14 @@ def upsert_if_newer(
     rule: Rule = _if_read_later if overrule else newer
     for chunk in chunked(sorted(rows, key=lambda row: row.id)):
         written = insert_all(session, Invoice, [row.columns() for row in chunk], rule)
-        accepted.update(id_ for (id_,) in written)
+        newer_ones = {id_ for (id_,) in written}
+        outbox.add(session, [_revision(row) for row in chunk if row.id in newer_ones])
+        accepted |= newer_ones
     return accepted
+
+
+def _revision(row: InvoiceRow) -> RecordedRevision:
+    return RecordedRevision(row.id, row.connection_id, row.revision, row.recorded_at)
 
 
 def _if_newer(statement: Insert) -> Executable:

@@ -11,30 +11,61 @@ from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
-from sqlalchemy.orm import Session, aliased, defer
+from sqlalchemy.orm import Session, aliased, defer, joinedload
+from sqlalchemy.sql.base import ExecutableOption
 
-from service.database.tables import Connection, Document, Invoice, Receipt, Revision
-from service.database.types import among, has_come
+from service.database.tables import (
+    Connection,
+    DeliveryState,
+    Document,
+    Invoice,
+    Receipt,
+    Revision,
+)
+from service.database.tables.invoices import OLD_ROWS_HELD
+from service.database.types import among, condition, has_come
 from service.database.upsert import Insert, excluded, insert_all, update_all
 from service.domain import Action
 from service.kit.clock import now
 
 _OUTGOING = and_(
-    Invoice.delivered_revision < Invoice.revision,
+    DeliveryState.delivered_revision < DeliveryState.revision,
     # Those wait until somebody explains what Infactor's old import has of them.
-    ~Invoice.old_rows_held,
+    DeliveryState.invoice_id.not_in(select(Invoice.id).where(condition(OLD_ROWS_HELD))),
 )
 
 # An old record that is delivered once more is due since that was asked for. The due time of a
 # refused one is its next try.
 _due_since = case(
-    (Invoice.delivery_error.is_not(None), Invoice.recorded_at),
-    else_=func.coalesce(Invoice.delivery_due_at, Invoice.recorded_at),
+    (DeliveryState.error.is_not(None), DeliveryState.recorded_at),
+    else_=func.coalesce(DeliveryState.due_at, DeliveryState.recorded_at),
 )
 
 
+class RecordedRevision(NamedTuple):
+    """A revision of an invoice: the columns of its DeliveryState by their names."""
+
+    invoice_id: str
+    connection_id: str
+    revision: int
+    recorded_at: datetime
+
+
+def add(session: Session, recorded: Sequence[RecordedRevision]) -> None:
+    """Let these revisions be delivered; their companies are locked, and the invoices are stored."""
+    if recorded:
+        insert_all(session, DeliveryState, [one._asdict() for one in recorded], _replace_revision)
+
+
+def _replace_revision(statement: Insert) -> Insert:
+    return statement.on_conflict_do_update(
+        index_elements=[DeliveryState.invoice_id],
+        set_=excluded(statement, "revision", "recorded_at"),
+    )
+
+
 class Outgoing(NamedTuple):
-    """What a delivery needs of a recorded invoice: the columns of `Invoice` by the same names.
+    """What a delivery needs of a recorded invoice: columns of it and its state by the same names.
 
     Not an `Invoice`, because SQLAlchemy takes longer to make one than Infactor to store it.
     """
@@ -55,17 +86,22 @@ class Outgoing(NamedTuple):
     currency: str | None
     customer_id: str | None
     adopted: str | None
+    delivery_warnings: list[Any]
 
 
-_OUTGOING_COLUMNS = [getattr(Invoice, name) for name in Outgoing._fields]
+_OUTGOING_COLUMNS = [
+    DeliveryState.delivered_revision if name == "delivered_revision" else getattr(Invoice, name)
+    for name in Outgoing._fields
+]
 
 
 def due(session: Session, connection_id: str, at: datetime, limit: int) -> list[Outgoing]:
     """Return the company's next invoices to deliver, in recording order."""
     rows = session.execute(
         select(*_OUTGOING_COLUMNS)
-        .where(Invoice.connection_id == connection_id, _is_due(at))
-        .order_by(Invoice.recorded_at, Invoice.id)
+        .join(DeliveryState, DeliveryState.invoice_id == Invoice.id)
+        .where(DeliveryState.connection_id == connection_id, _is_due(at))
+        .order_by(DeliveryState.recorded_at, DeliveryState.invoice_id)
         .limit(limit)
     )
     return list(map(Outgoing._make, rows))
@@ -73,75 +109,100 @@ def due(session: Session, connection_id: str, at: datetime, limit: int) -> list[
 
 def due_connections(session: Session, environment: str, at: datetime) -> Sequence[str]:
     """Return the ids of connections that have something to deliver now."""
-    waiting = select(Invoice.id).where(Invoice.connection_id == Connection.id, _is_due(at))
+    waiting = select(DeliveryState.invoice_id).where(
+        DeliveryState.connection_id == Connection.id, _is_due(at)
+    )
     return session.scalars(
         select(Connection.id).where(Connection.environment == environment, waiting.exists())
     ).all()
 
 
 def _is_due(at: datetime) -> ColumnElement[bool]:
-    return and_(_OUTGOING, has_come(Invoice.delivery_due_at, at))
+    return and_(_OUTGOING, has_come(DeliveryState.due_at, at))
 
 
 @dataclass(slots=True)
 class DeliveryProgress:
-    """How far the delivery of one invoice is."""
+    """How far the delivery of one invoice is: the columns of its DeliveryState by their names."""
 
-    COLUMNS: ClassVar = (
-        "id",
-        "revision",
-        "delivered_revision",
-        "delivery_attempts",
-        "delivery_due_at",
-        "delivery_error",
-        "delivery_warnings",
-        "fixed",
-        "fixed_at",
-    )
+    COLUMNS: ClassVar = ("invoice_id", "delivered_revision", "attempts", "due_at", "error")
 
-    id: str
+    invoice_id: str
     revision: int
     delivered_revision: int
-    delivery_attempts: int
-    delivery_warnings: list[Any]
-    fixed: list[Any]
-    fixed_at: datetime | None
-    delivery_due_at: datetime | None = None
-    delivery_error: str | None = None
+    attempts: int
+    due_at: datetime | None = None
+    error: str | None = None
 
     def as_columns(self) -> dict[str, Any]:
         """Return the values by column name."""
         return {name: getattr(self, name) for name in self.COLUMNS}
 
 
-def lock_invoices(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
-    """Return these invoices by id, locked for this transaction."""
-    rows = session.scalars(
-        select(Invoice).where(Invoice.id.in_(ids)).order_by(Invoice.id).with_for_update()
+def lock_companies(session: Session, ids: Collection[str]) -> None:
+    """Lock the companies of these invoices, in one order, as `connections.lock` locks one."""
+    theirs = select(Invoice.connection_id).where(among(Invoice.id, ids))
+    session.execute(
+        select(Connection.id)
+        .where(Connection.id.in_(theirs))
+        .order_by(Connection.id)
+        .with_for_update(key_share=True)
     )
+
+
+def lock_invoices(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
+    """Return these invoices by id with their `delivery`; their companies are locked."""
+    lock_companies(session, ids)
+    rows = session.scalars(select(Invoice).where(among(Invoice.id, ids)).options(with_delivery()))
     return {row.id: row for row in rows}
 
 
-def lock_progress(session: Session, ids: Collection[str]) -> dict[str, DeliveryProgress]:
-    """Return the progress of these invoices by id, locked for this transaction."""
+def with_delivery() -> ExecutableOption:
+    """An option for a query of invoices: each with its `delivery`."""
+    return joinedload(Invoice.delivery, innerjoin=True)
+
+
+def progress(session: Session, ids: Collection[str]) -> dict[str, DeliveryProgress]:
+    """Return the progress of these invoices of a locked company, by id."""
     columns = (
-        Invoice.id,
-        Invoice.revision,
-        Invoice.delivered_revision,
-        Invoice.delivery_attempts,
-        Invoice.delivery_warnings,
-        Invoice.fixed,
-        Invoice.fixed_at,
+        DeliveryState.invoice_id,
+        DeliveryState.revision,
+        DeliveryState.delivered_revision,
+        DeliveryState.attempts,
     )
-    rows = session.execute(
-        select(*columns).where(among(Invoice.id, ids)).order_by(Invoice.id).with_for_update()
-    )
+    rows = session.execute(select(*columns).where(among(DeliveryState.invoice_id, ids)))
     return {row[0]: DeliveryProgress(*row) for row in rows}
 
 
 def save_progress(session: Session, rows: Sequence[DeliveryProgress]) -> None:
-    """Store how far these deliveries are."""
-    update_all(session, Invoice, [row.as_columns() for row in rows])
+    """Store how far these deliveries are; the company is locked."""
+    update_all(session, DeliveryState, [row.as_columns() for row in rows], key="invoice_id")
+
+
+def save_revisions(session: Session, revisions: Mapping[str, int]) -> None:
+    """Let these invoices be at other revisions; the company is locked."""
+    for invoice_id, revision in sorted(revisions.items()):
+        at_it = {"revision": revision}
+        session.execute(update(Invoice).where(Invoice.id == invoice_id).values(at_it))
+        state = update(DeliveryState).where(DeliveryState.invoice_id == invoice_id)
+        session.execute(state.values(at_it))
+
+
+def save_warnings(session: Session, warnings: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
+    """Store what Infactor's own database alone shows of these invoices, by id.
+
+    They are in the invoice's own row, because the supplier's list has an index of what is to fix.
+    """
+    rows = [{"id": id_, "delivery_warnings": those} for id_, those in sorted(warnings.items())]
+    update_all(session, Invoice, rows)
+
+
+def note_fixed(
+    session: Session, warnings: Mapping[str, Sequence[Mapping[str, str]]], at: datetime
+) -> None:
+    """Keep the warnings that each of these invoices has no more, for its supplier to see."""
+    rows = [{"id": i, "fixed": gone, "fixed_at": at} for i, gone in sorted(warnings.items())]
+    update_all(session, Invoice, rows)
 
 
 def save_documents(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -170,18 +231,21 @@ def deliver_again(session: Session, ids: Collection[str]) -> None:
 
     A document that is at this revision already stays as it is; see `deliver_as_new_revision`.
     """
-    session.execute(update(Invoice).where(Invoice.id.in_(ids)).values(_due_again()))
+    states = update(DeliveryState).where(DeliveryState.invoice_id.in_(ids))
+    session.execute(states.values(_due_again()))
 
 
 def deliver_as_new_revision(session: Session, ids: Collection[str]) -> None:
     """Let these invoices be delivered as a new revision, also over documents at the present one."""
-    anew = {"revision": Invoice.revision + 1, **_due_again()}
+    anew = {"revision": Invoice.revision + 1}
     session.execute(update(Invoice).where(Invoice.id.in_(ids)).values(anew))
+    states = update(DeliveryState).where(DeliveryState.invoice_id.in_(ids))
+    session.execute(states.values(revision=DeliveryState.revision + 1, **_due_again()))
 
 
 def _due_again() -> dict[str, Any]:
     # Due from now on: however old the record is, its delivery is not late.
-    return {"delivered_revision": 0, "delivery_due_at": now(), "delivery_attempts": 0}
+    return {"delivered_revision": 0, "due_at": now(), "attempts": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,23 +260,23 @@ class Backlog:
 def backlog(session: Session, environment: str, connection_id: str | None = None) -> Backlog:
     """Return the backlog of the environment or of one company; it reads only the partial index."""
     count, oldest, refused = session.execute(
-        select(func.count(), func.min(_due_since), func.count(Invoice.delivery_error))
-        .join(Connection, Connection.id == Invoice.connection_id)
+        select(func.count(), func.min(_due_since), func.count(DeliveryState.error))
+        .join(Connection, Connection.id == DeliveryState.connection_id)
         .where(Connection.environment == environment, _OUTGOING, *_of(connection_id))
     ).one()
     return Backlog(count, oldest, refused)
 
 
 def _of(connection_id: str | None) -> list[ColumnElement[bool]]:
-    return [] if connection_id is None else [Invoice.connection_id == connection_id]
+    return [] if connection_id is None else [DeliveryState.connection_id == connection_id]
 
 
 def has_late_deliveries(before: datetime) -> ColumnElement[bool]:
     """A condition: an invoice of the company is outgoing since `before`, or was refused."""
-    late = select(Invoice.id).where(
-        Invoice.connection_id == Connection.id,
+    late = select(DeliveryState.invoice_id).where(
+        DeliveryState.connection_id == Connection.id,
         _OUTGOING,
-        or_(_due_since <= before, Invoice.delivery_error.is_not(None)),
+        or_(_due_since <= before, DeliveryState.error.is_not(None)),
     )
     return late.exists()
 
@@ -228,14 +292,14 @@ def backlog_of_each(session: Session, connection_ids: Collection[str]) -> dict[s
     """Return the backlog of those of these companies that have one, by connection id."""
     rows = session.execute(
         select(
-            Invoice.connection_id,
+            DeliveryState.connection_id,
             func.count(),
             func.min(_due_since),
-            func.count(Invoice.delivery_error),
-            func.min(Invoice.delivery_error),
+            func.count(DeliveryState.error),
+            func.min(DeliveryState.error),
         )
-        .where(_OUTGOING, Invoice.connection_id.in_(connection_ids))
-        .group_by(Invoice.connection_id)
+        .where(_OUTGOING, DeliveryState.connection_id.in_(connection_ids))
+        .group_by(DeliveryState.connection_id)
     )
     return {
         connection_id: CompanyBacklog(count, oldest, refused, error or "")
@@ -249,19 +313,19 @@ def stuck_backlog(session: Session, environment: str, before: datetime) -> Backl
     Where something is delivered it is a long queue, not a stuck one. Refused invoices do not count.
     """
     moving = (
-        select(Invoice.connection_id)
-        .join(Receipt, Receipt.invoice_id == Invoice.id)
+        select(DeliveryState.connection_id)
+        .join(Receipt, Receipt.invoice_id == DeliveryState.invoice_id)
         .where(*receipts_since(before))
     )
     count, oldest, refused = session.execute(
-        select(func.count(), func.min(_due_since), func.count(Invoice.delivery_error))
-        .join(Connection, Connection.id == Invoice.connection_id)
+        select(func.count(), func.min(_due_since), func.count(DeliveryState.error))
+        .join(Connection, Connection.id == DeliveryState.connection_id)
         .where(
             Connection.environment == environment,
             _OUTGOING,
             _due_since <= before,
-            Invoice.delivery_error.is_(None),
-            Invoice.connection_id.not_in(moving),
+            DeliveryState.error.is_(None),
+            DeliveryState.connection_id.not_in(moving),
         )
     ).one()
     return Backlog(count, oldest, refused)
@@ -270,18 +334,23 @@ def stuck_backlog(session: Session, environment: str, before: datetime) -> Backl
 def refused_invoices(
     session: Session, environment: str, connection_id: str | None = None
 ) -> tuple[int, Invoice | None]:
-    """Return how many invoices Infactor refused, and the one recorded first."""
+    """Return how many invoices Infactor refused, and the first recorded with its `delivery`."""
     of_ours = (
-        select(Invoice)
-        .join(Connection, Connection.id == Invoice.connection_id)
+        select(DeliveryState.invoice_id)
+        .join(Connection, Connection.id == DeliveryState.connection_id)
         .where(Connection.environment == environment, _OUTGOING, *_of(connection_id))
-        .where(Invoice.delivery_error.is_not(None))
-        .options(defer(Invoice.source), defer(Invoice.mapped))
+        .where(DeliveryState.error.is_not(None))
     )
-    first = session.scalars(of_ours.order_by(Invoice.recorded_at, Invoice.id).limit(1)).first()
-    if first is None:
+    first = of_ours.order_by(DeliveryState.recorded_at, DeliveryState.invoice_id).limit(1)
+    invoice = session.scalars(
+        select(Invoice)
+        .where(Invoice.id == first.scalar_subquery())
+        .options(defer(Invoice.source), defer(Invoice.mapped), with_delivery())
+    ).first()
+    if invoice is None:
         return 0, None
-    return session.execute(select(func.count()).select_from(of_ours.subquery())).scalar_one(), first
+    count = session.execute(select(func.count()).select_from(of_ours.subquery())).scalar_one()
+    return count, invoice
 
 
 def add_receipts(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -338,15 +407,6 @@ def hold_at(session: Session, invoice_id: str, revision: int) -> str | None:
         .order_by(Revision.number.desc())
         .limit(1)
     ).first()
-
-
-def count_by_outcome(session: Session, since: datetime) -> dict[str, int]:
-    rows = session.execute(
-        select(Receipt.outcome, func.count())
-        .where(*receipts_since(since))
-        .group_by(Receipt.outcome)
-    )
-    return {outcome: count for outcome, count in rows}
 
 
 def receipts_since(since: datetime) -> tuple[ColumnElement[bool], ...]:

@@ -59,10 +59,11 @@ def test_logging_in_and_looking_around(deployment: Deployment, reader: Reader) -
     look(page, "ops-login")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    heading(page, "Notices")  # where it was meant to go
-    for name in ("Overview", "Connections", "Notices", "Findings", "Guide"):
+    heading(page, "Webhook events")  # where it was meant to go
+    tabs = ("Overview", "Connections", "Events", "Runs", "Alerts", "Findings", "Audit", "Guide")
+    for name in tabs:
         page.get_by_role("navigation", name="Operations").get_by_role("link", name=name).click()
-        heading(page, name)
+        heading(page, {"Events": "Webhook events"}.get(name, name))
         look(page, f"ops-{name.lower()}")
     page.get_by_role("link", name="Operating").click()
     heading(page, "Operating")
@@ -96,8 +97,31 @@ def test_a_lost_connection(deployment: Deployment, reader: Reader) -> None:
     heading(page, "Link for Example Supplies")
     expect(page.get_by_label("The link")).to_have_value(re.compile("/quickbook/authorise[?]token="))
     look(page, "ops-link")
+    reader.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_text("Copied", exact=True)).to_be_attached()
+    link = page.get_by_label("The link").input_value()
+    assert page.evaluate("navigator.clipboard.readText()") == link
     page.get_by_role("link", name="Back to Journey Company").click()
     heading(page, "Journey Company")
+
+
+def test_a_supplier_is_invited(deployment: Deployment, reader: Reader) -> None:
+    page = reader.page()
+    log_in(page, deployment, "/ops/connections")
+    page.get_by_role("link", name="Invite a supplier").click()
+    heading(page, "Invite a supplier")
+    page.get_by_label("E-mail address in Infactor").fill("nobody")
+    page.get_by_role("button", name="Make a link").click()
+    email = page.get_by_label("E-mail address in Infactor")
+    expect(email).to_be_focused()
+    expect(email).to_have_accessible_description(re.compile("^Exactly as .* This is not an e-mail"))
+    look(page, "ops-invite-wrong")
+    email.fill("new@example.com")
+    page.get_by_label("Name").fill("New Supplies")
+    page.get_by_role("button", name="Make a link").click()
+    heading(page, "Link for New Supplies")
+    expect(page.locator("main time")).to_have_text(re.compile(r"(GMT\u2011[45]|E[SD]T)$"))
 
 
 def keep_samples(database: Path, count: int) -> None:
@@ -118,12 +142,28 @@ def test_the_course_is_drawn_in_the_readers_time(
     keep_samples(tmp_path / "pages.db", 200)
     page = reader.page()
     log_in(page, deployment)
-    picture = page.get_by_role("img", name="From change in QuickBooks to record")
+    picture = page.get_by_role("img", name="Sync latency")
     expect(page.locator(".along time").first).to_have_text(
         re.compile(r"^\d+ \w+, \d\d:\d\d (GMT\u2011[45]|E[SD]T)$")
     )
-    expect(picture).to_have_accessible_description(re.compile(r"^From .* to .*[45T]$"))
+    expect(picture).to_have_accessible_description(re.compile(r"^p95: .* From .* to .*[45T]$"))
+    expect(page.locator(".ticks").first.locator("text")).to_have_text(
+        [re.compile("^(00|06|12|18):00$")] * 4  # round in New York, too
+    )
     look(page, "ops-overview-course")
+    tip = page.locator(".plot", has=picture).locator(".tip")
+    picture.hover(position={"x": 5, "y": 20})
+    expect(tip).to_contain_text("nothing known")  # before the first sample
+    page.mouse.move(0, 0)
+    expect(tip).to_be_hidden()
+    page.keyboard.press("Tab")
+    picture.focus()
+    page.keyboard.press("End")
+    expect(tip).to_contain_text("p95 9.0 sMedian 1.5 s")
+    page.keyboard.press("ArrowLeft")
+    expect(tip).to_contain_text("p95 10 sMedian 2.5 s")
+    said = page.locator(".plot", has=picture).get_by_role("status")
+    expect(said).to_contain_text("p95 10 s, Median 2.5 s")
     with closing(sqlite3.connect(tmp_path / "pages.db")) as connection, connection:
         connection.execute("UPDATE reads SET count = 450000 WHERE kind = 'query'")
     page.get_by_role("link", name="See details of: Most reads of the month are used").click()
@@ -210,6 +250,10 @@ def test_a_run_that_has_stopped(deployment: Deployment, reader: Reader) -> None:
     decide.click()
     heading(page, "Withdraw that many invoices of Journey Company?")
     look(page, "ops-decide")
+    page.get_by_role("navigation", name="Operations").get_by_role("link", name="Runs").click()
+    page.get_by_role("navigation", name="State").get_by_role("link", name="Needs").click()
+    page.get_by_role("link", name=re.compile(r"^Reconcile \d")).click()
+    heading(page, "Withdraw that many invoices of Journey Company?")
     page.get_by_role("button", name="End it").click()
     expect(page.get_by_role("status")).to_have_text("Ended. The run withdraws nothing more.")
     expect(decide).to_have_count(0)
@@ -240,7 +284,7 @@ def test_an_open_page_follows_its_company(deployment: Deployment, reader: Reader
 def test_a_parked_notice_is_put_back(deployment: Deployment, reader: Reader) -> None:
     page = reader.page()
     log_in(page, deployment, "/ops/notices")
-    heading(page, "Notices")
+    heading(page, "Webhook events")
     deployment.sim("POST", "/poison", {"company": REALM, "id": "7"})
     deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("7", TotalAmt=7, Balance=7))
     parked = wait_until(lambda: deployment.rows("notices", "--parked"), 90, "a parked notice")
@@ -252,9 +296,14 @@ def test_a_parked_notice_is_put_back(deployment: Deployment, reader: Reader) -> 
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page.locator("tbody time").first).to_have_text(re.compile(r"(GMT\u2011[45]|E[SD]T)$"))
     look(page, "ops-notices-parked")
+    page.get_by_role("link", name=re.compile("^Invoice J-7 ")).click()
+    heading(page, re.compile("^Invoice J-7 "))
+    expect(page.get_by_role("row", name=re.compile("Failed"))).not_to_have_count(0)
+    look(page, "ops-notice-parked")
     deployment.sim("DELETE", "/poison")
+    page.go_back()
     page.get_by_role("checkbox").check()
-    page.get_by_role("button", name="Retry the chosen ones").click()
+    page.get_by_role("button", name="Retry selected").click()
     expect(page.locator("#flash")).to_contain_text("retried")
     wait_until(lambda: not deployment.rows("notices", "--parked"), 60, "its being done")
 

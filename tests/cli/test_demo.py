@@ -1,27 +1,46 @@
 """`demo`, as somebody who wants to see the product types it."""
 
+import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from service.cli.demo.command import has_screen
+from tests.servers import wait_until
+
 
 @pytest.fixture
-def demo() -> Iterator[subprocess.Popen[str]]:
-    """A demo on free ports, which prints everything into one stream."""
+def opened(tmp_path: Path) -> Path:
+    """The file into which the browser that the demo finds writes what it is to open."""
+    return tmp_path / "opened"
+
+
+@pytest.fixture
+def demo(tmp_path: Path, opened: Path) -> Iterator[subprocess.Popen[str]]:
+    """A demo on free ports in a terminal with a screen, which prints all into one stream."""
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}.part && mv {opened}.part {opened}\n')
+    browser.chmod(0o700)
+    ours, theirs = os.openpty()
+    without = {name: value for name, value in os.environ.items() if name != "CI"}
     process = subprocess.Popen(
         [sys.executable, "-m", "service.cli", "demo", "--port", "0", "--simulator-port", "0"],
-        stdout=subprocess.PIPE,
+        stdout=theirs,
         stderr=subprocess.STDOUT,
-        text=True,
+        env={**without, "DISPLAY": ":0", "BROWSER": str(browser), "NO_COLOR": "1"},
     )
+    os.close(theirs)
+    process.stdout = open(ours, encoding="utf-8")  # noqa: SIM115 - closed below
     yield process
     process.terminate()
-    process.communicate(timeout=60)
+    process.wait(60)
+    process.stdout.close()
 
 
 def explained(demo: subprocess.Popen[str]) -> list[str]:
@@ -35,12 +54,20 @@ def explained(demo: subprocess.Popen[str]) -> list[str]:
     return lines
 
 
-def test_it_says_what_to_open_and_how_to_log_in(demo: subprocess.Popen[str]) -> None:
+def test_it_says_what_to_open_and_how_to_log_in(demo: subprocess.Popen[str], opened: Path) -> None:
     lines = explained(demo)
+    assert lines[0].startswith("Starting the service and a QuickBooks simulator.")
+    assert [line for line in lines[:-1] if len(line) > 80] == []
     connect, supplier, simulator, operator = [line for line in lines if line.startswith("http")]
-    assert re.fullmatch(r"http://localhost:\d+/quickbook/authorise\?token=\S+", connect)
-    assert re.fullmatch(r"http://localhost:\d+/quickbook/view\?token=\S+", supplier)
+    assert re.fullmatch(
+        r"http://localhost:\d+/quickbook/authorise\?token=\S+",
+        httpx.get(connect).headers["location"],
+    )
+    with httpx.Client(follow_redirects=True, trust_env=False) as browser:
+        assert browser.get(supplier).url.path.startswith("/quickbook/")
     assert httpx.get(simulator, trust_env=False).status_code == 200
+    wait_until(opened.exists, 30, "a browser")
+    assert opened.read_text() == connect
     said = "\n".join(lines)
     named = re.search(r"\n   name: (\S+)\n   password: (\S+)\n", said)
     assert named is not None, said
@@ -50,5 +77,11 @@ def test_it_says_what_to_open_and_how_to_log_in(demo: subprocess.Popen[str]) -> 
         landed = browser.post(httpx.URL(operator).join("/ops/login"), data=login)
     assert (landed.status_code, landed.url) == (200, httpx.URL(operator))
     demo.send_signal(signal.SIGINT)
-    rest, _ = demo.communicate(timeout=60)
-    assert (demo.returncode, rest.strip()) == (0, "Stopped; the demo's folder is removed.")
+    assert demo.stdout is not None
+    assert "Stopped; the demo's folder is removed." in demo.stdout.readline()
+    assert demo.wait(60) == 0
+
+
+@pytest.mark.parametrize("screen", [{}, {"DISPLAY": ":0", "CI": "true"}, {"DISPLAY": ""}])
+def test_no_browser_opens_where_nobody_would_see_it(screen: dict[str, str]) -> None:
+    assert not has_screen(screen)

@@ -16,6 +16,7 @@ from service.monitoring.facts import Facts
 from service.monitoring.infactor import critical_findings
 from service.store import findings
 from service.store.findings import Found
+from tests.cli.columns import cells_of
 from tests.cli.place import NOW, Place
 from tests.cli.test_fixing import rows
 from tests.store.delivery_rows import DeliveryRows
@@ -54,17 +55,12 @@ def fill(place: Place) -> None:
         rows.finding("145", "critical", field="buyerEmail", closed_at=NOW + timedelta(days=1))
 
 
-def cells(table: str) -> list[list[str]]:
-    lines = [line for line in table.splitlines() if line.startswith("│")]
-    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines]
-
-
 def test_the_table_says_what_was_approved_and_what_is_now(place: Place) -> None:
     fill(place)
     ended = place.run("findings")
     assert (ended.returncode, ended.stderr) == (0, "")
     company = "Bright [red]\N{REPLACEMENT CHARACTER}[31m Bakery"
-    assert cells(ended.stdout) == [
+    assert cells_of(ended.stdout) == [
         [
             *("2", "critical", company, "R-145", "Approved", "Amount"),
             *("100.00 USD", "90.00 CAD", "2026-11-22 10:36 UTC"),
@@ -88,7 +84,7 @@ def test_states_are_told_in_words_and_what_is_gone_has_no_values(place: Place) -
         rows.finding("145", "critical", **moved)
         gone = {"kind": "missing", "field": "document", "approved": "there", "current": "gone"}
         rows.finding("145", "critical", **gone)
-    assert [row[5:8] for row in cells(place.run("findings").stdout)] == [
+    assert [row[5:8] for row in cells_of(place.run("findings").stdout)] == [
         ["Document: gone from Infactor", "", ""],
         ["Status: moved on though held back", "held back: partly paid", "Approved"],
     ]
@@ -96,7 +92,7 @@ def test_states_are_told_in_words_and_what_is_gone_has_no_values(place: Place) -
 
 def test_the_history_has_those_that_are_over_at_its_end(place: Place) -> None:
     fill(place)
-    *_, over = cells(place.run("findings", "--history").stdout)
+    *_, over = cells_of(place.run("findings", "--history").stdout)
     assert (over[1], over[5], over[9]) == (
         "critical",
         "Buyer's e-mail address",
@@ -116,7 +112,7 @@ def test_what_somebody_has_seen_to_is_no_longer_wrong_until_it_changes(place: Pl
     assert (audited["action"], audited["connection"]) == ("acknowledge", f"connection-of-{REALM}")
     assert audited["details"] == {"finding": 2, "kind": "changed", "fields": ["invoiceAmount"]}
     assert audited["actor"] == f"cli:{getuser()}"
-    first = cells(place.run("findings").stdout)[0]
+    first = cells_of(place.run("findings").stdout)[0]
     assert first[:2] == ["2", "critical (seen: called the lender)"]
     changed = Found(
         field="invoiceAmount",
@@ -159,7 +155,7 @@ def causes(place: Place) -> list[str]:
 def test_of_many_only_so_many_are_shown(place: Place) -> None:
     fill(place)
     ended = place.run("findings", "--limit", "1")
-    assert [row[1] for row in cells(ended.stdout)] == ["critical"]
+    assert [row[1] for row in cells_of(ended.stdout)] == ["critical"]
     assert ended.stderr == "These are 1. --limit shows more, --json all of them.\n"
     assert [row["severity"] for row in rows_of(place, "--limit", "2")] == ["critical", "warning"]
 

@@ -26,7 +26,7 @@ def test_a_condition_has_its_paragraph() -> None:
 def test_without_a_page_it_lists_them() -> None:
     status, printed, _ = run()
     assert status == 0
-    assert [line.split()[0] for line in printed.splitlines()] == list(PURPOSES)
+    assert [line.split()[0] for line in printed.splitlines()] == ["Page", *PURPOSES]
     assert "operating     What is wrong, who is told," in printed
 
 

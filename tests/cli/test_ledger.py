@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.columns import cells_of
 from tests.cli.place import Place
 from tests.store.delivery_rows import DeliveryRows
 
@@ -33,9 +34,9 @@ def place(tmp_path: Path) -> Place:
 def test_people_see_amounts_and_programs_get_columns(place: Place) -> None:
     ended = place.run("ledger")
     assert (ended.returncode, ended.stderr) == (0, "")
-    words = [cell.strip() for cell in ended.stdout.splitlines()[-2].split("│")]
-    assert words[1:4] == ["Zephyr", "Bright Bakery", "60.00 USD"]
-    assert words[8:11] == ["60.00", "100.0%", "25.0%"]
+    (words,) = cells_of(ended.stdout)
+    assert words[:3] == ["Zephyr", "Bright Bakery", "60.00 USD"]
+    assert words[7:10] == ["60.00", "100.0%", "25.0%"]
     ended = place.run("ledger", "--json", "--supplier", "supplier@example.com")
     one = json.loads(ended.stdout)
     assert (one["buyer"], one["open"], one["open over 90"], one["dilution"]) == (

@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 
 from service.database.tables import Connection, Document, Supplier
 from service.kit.clock import now
+from tests.cli.columns import cells_of
 from tests.cli.place import NOW, Place, a_notice
 from tests.cli.test_commands import an_invoice, run
 from tests.cli.test_fixing import rows
@@ -198,7 +199,7 @@ def test_disconnect_gives_the_tokens_back_and_keeps_the_invoices(deployment: Dep
 
 def test_only_a_disconnected_company_is_released(deployment: Deployment) -> None:
     refused = run(deployment, "connections", "release", "--company", REALM)
-    assert (refused.returncode, refused.stdout) == (1, "")
+    assert (refused.returncode, refused.stdout) == (2, "")
     assert "Command Company is connected. Disconnect it first:" in refused.stderr
     deployment.command("connections", "disconnect", "--company", REALM)
     deployment.command("connections", "release", "--company", REALM)
@@ -307,12 +308,11 @@ def test_an_order_that_makes_no_sense_is_refused_in_words(
 
 
 def states(place: Place, **fields: object) -> str:
-    """Return the table's lines about one company with these fields."""
+    """Return the state that the list shows of one company with these fields."""
     with place.services() as services, services.database.write() as session:
         session.execute(update(Connection).values(**fields))
-    lines = place.run("connections").stdout.splitlines()
-    cells = [line.split("│")[4].strip() for line in lines if line.count("│") > 8]
-    return " ".join(cell for cell in cells if cell)
+    (row,) = cells_of(place.run("connections").stdout)
+    return row[3]
 
 
 def test_the_list_says_how_a_connection_stands(place: Place) -> None:
@@ -335,7 +335,7 @@ def test_what_fixes_is_in_the_audit_too(place: Place) -> None:
     moments = [now()]
     assert place.run("replay", "--company", REALM).returncode == 0
     moments.append(now())
-    assert place.run("replay", "--company", REALM).returncode == 1  # nothing was changed
+    assert place.run("replay", "--company", REALM).returncode == 2  # nothing was changed
     assert place.run("rekey").returncode == 0
     moments.append(now())
     keyed, replayed = rows(place, "audit")

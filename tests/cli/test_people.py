@@ -93,7 +93,7 @@ def test_the_link_for_a_connection_needs_an_account_too(
 def test_while_infactor_is_away_no_link_is_made(place: Place, command: str) -> None:
     nowhere = {"INFACTOR_MONGODB_URL": away("u:a-password@")}
     ended = place.with_settings(nowhere).run(command, "supplier@example.com")
-    assert (ended.returncode, ended.stdout) == (1, "")
+    assert (ended.returncode, ended.stdout) == (3, "")
     assert ended.stderr == (
         "No link is made: no MongoDB that takes writes answers at INFACTOR_MONGODB_URL."
         " See what `infactor-quickbooks doctor` advises, then try again.\n"

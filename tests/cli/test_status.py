@@ -169,7 +169,7 @@ def test_since_when_is_known_from_the_alert_where_nothing_else_says_it(place: Pl
 def test_a_database_that_does_not_answer_is_a_status_of_its_own(place: Place) -> None:
     url = f"postgresql://someone:a-password@127.0.0.1:{free_port()}/none"
     ended = place.with_settings({"DATABASE_URL": url}).run("status")
-    assert (ended.returncode, ended.stdout) == (2, "")
+    assert (ended.returncode, ended.stdout) == (3, "")
     assert ended.stderr.startswith("DATABASE_URL: cannot be opened")
     assert "a-password" not in ended.stderr
 

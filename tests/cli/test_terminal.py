@@ -139,8 +139,8 @@ def test_a_text_is_shown_letter_for_letter(capsys: pytest.CaptureFixture[str], t
     assert printed.getvalue().count(as_shown) >= 2
     console.answer(text)
     assert capsys.readouterr().out == f"{as_shown}\n"
-    console.show_table(text, (text, "b"), [(text, 1)])
-    table = re.sub(r"[\s│┃]", "", capsys.readouterr().out)
+    console.show_table(text, (text, "b"), [(text, 1)], section=True)
+    table = re.sub(r"\s", "", capsys.readouterr().out)
     assert table.count(re.sub(r"\s", "", as_shown)) >= 3
     console.hint(text)
     console.fail(text)
@@ -160,17 +160,38 @@ def test_a_terminal_that_knows_no_such_letters_is_no_crash(
     monkeypatch.setattr(sys, "stdout", narrow)
     console.answer("M\u00fcller \N{PILE OF POO}")
     console.answer_json([{"name": "M\u00fcller \N{PILE OF POO}"}])
-    console.show_table("M\u00fcller", ("\u00e9",), [("\u20ac",)])
+    console.show_table("M\u00fcller", ("\u00e9",), [("\u20ac",)], section=True)
     assert printed.getvalue().startswith(
         b'M\\xfcller \\U0001f4a9\n{"name":"M\\u00fcller \\ud83d\\udca9"}\nM\\xfc'
     )
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("made", [io.StringIO, Terminal])
+def test_no_id_is_folded_or_cut_however_much_stands_beside_it(
+    monkeypatch: pytest.MonkeyPatch, made: type[io.StringIO]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", printed := made())
+    ids = ("qbk-abcdefghijklmnopqrstuvwxyz", "9341455000000001")
+    words = "one of so many words " * 9
+    console.show_table(
+        "Invoices", ("Infactor id", "Realm id", "What", "Why"), [(*ids, words, words)]
+    )
+    lines = printed.getvalue().splitlines()
+    assert [line for line in lines if all(one in line.split() for one in ids)] != []
+    assert not re.search("[\u2500-\u257f]", printed.getvalue())
+    assert (len(lines) == 2) == (not printed.isatty())
+
+
 def test_nothing_is_printed_but_by_the_functions_that_take_care() -> None:
     """So that a command which is new cannot forget it."""
     folder = Path(service.cli.__file__).parent
-    # `init` prints what it has made itself, and `--version` nothing that anybody could choose.
-    own = {folder / "console.py", folder / "setup.py", folder / "main.py"}
+    # `init` prints what it made itself, `--version` and `demo` nothing that anybody could choose.
+    own = {folder / name for name in ("console.py", "setup.py", "main.py", "demo/command.py")}
     found = [
         f"{path.name}:{node.lineno}"
         for path in sorted(folder.rglob("*.py"))

@@ -44,7 +44,7 @@ def test_a_database_that_is_away_is_one_line_without_its_password(
     place: Place, command: list[str]
 ) -> None:
     ended = place.with_settings({"DATABASE_URL": AWAY}).run(*command)
-    assert (ended.returncode, ended.stdout) == (2, "")
+    assert (ended.returncode, ended.stdout) == (3, "")
     assert ended.stderr == (
         'DATABASE_URL: cannot be opened: connection to server at "127.0.0.1", port 1 failed:'
         " Connection refused; check that the database runs, and that its address, user and"
@@ -66,7 +66,7 @@ def test_a_database_that_refuses_us_is_one_line_at_once(
     server = urlsplit(postgres_url)
     url = f"postgresql://{user}:hush-hush@{server.hostname}:{server.port}/{name}"
     ended = place.with_settings({"DATABASE_URL": url}).run("status")
-    assert (ended.returncode, ended.stdout) == (2, "")
+    assert (ended.returncode, ended.stdout) == (3, "")
     assert ended.stderr.startswith("DATABASE_URL: cannot be opened: connection to server at ")
     assert f"FATAL: {why}; check that the database runs" in ended.stderr
     assert "hush-hush" not in ended.stderr
@@ -93,7 +93,7 @@ def test_what_waits_for_a_database_says_why_again_and_again(postgres_url: str) -
 def test_a_file_that_is_no_database_is_one_line(place: Place, command: list[str]) -> None:
     (place.folder / "notes.txt").write_text("not a database, but long enough to be looked at\n" * 9)
     ended = place.with_settings({"DATABASE_URL": "sqlite:///notes.txt"}).run(*command)
-    assert ended.returncode == 2
+    assert ended.returncode == 3
     assert ended.stderr == (
         "DATABASE_URL: cannot be opened: file is not a database;"
         " check the path, and that its folder exists and can be written to\n"

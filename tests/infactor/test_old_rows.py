@@ -332,6 +332,15 @@ def test_a_strangers_row_is_no_copy(fields: dict[str, Any], copy: bool) -> None:
     assert is_copy(an_invoice(), a_row(**fields)) is copy
 
 
+@pytest.mark.parametrize("known", [{"own_document": True}, {}])
+def test_a_strangers_row_neither_doubles_nor_becomes_a_document(known: dict[str, Any]) -> None:
+    """Though it has the invoice's Id and number, and somebody has decided about it."""
+    theirs = a_row(**STRANGER, invoiceAmount=1, state="ifactor_request")
+    found = match([an_invoice(**known)], [theirs])
+    assert (found.adopted, found.copies) == ({}, {})
+    assert listed(found) == [(FIRST, NO_AGREEMENT)]
+
+
 def test_a_row_that_comes_while_its_invoice_may_be_delivered_is_held_first() -> None:
     found = match([an_invoice(deliverable=True)], [a_row()])
     assert (found.adopted, found.held) == ({}, {"145"})

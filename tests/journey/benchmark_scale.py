@@ -194,7 +194,7 @@ def _reconcile(measure: Measure, made: Deployment) -> None:
 
 
 _RECORDED = "SELECT sum((tally::json ->> 'read')::bigint) FROM runs WHERE kind = 'backfill'"
-_OUTGOING = "SELECT count(*) FROM invoices WHERE delivered_revision < revision"
+_OUTGOING = "SELECT count(*) FROM delivery_states WHERE delivered_revision < revision"
 _RUNNING = "SELECT count(*) FROM runs WHERE state = 'active'"
 
 

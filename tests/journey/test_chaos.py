@@ -17,7 +17,16 @@ from pymongo.database import Database
 from sqlalchemy import case, func, or_, select, update
 
 from service.config.loading import settings_from
-from service.database.tables import Breaker, Connection, Document, Invoice, Notice, Receipt, Run
+from service.database.tables import (
+    Breaker,
+    Connection,
+    DeliveryState,
+    Document,
+    Invoice,
+    Notice,
+    Receipt,
+    Run,
+)
 from service.domain import RunCause
 from service.infactor.mapping import invoice_id
 from service.kit.clock import now
@@ -241,7 +250,7 @@ WAITING = (
     # What is parked without a time is not tried again by itself.
     (Notice.due_at, Notice.id, case((Notice.status == "parked", LONG_AGO), else_=None)),
     (Run.due_at, Run.id, None),
-    (Invoice.delivery_due_at, Invoice.id, None),
+    (DeliveryState.due_at, DeliveryState.invoice_id, None),
 )
 
 
@@ -263,7 +272,9 @@ def worked_off(services: Services) -> bool:
             Notice.status.in_(("pending", "parked")), Notice.connection_id.is_not(None)
         )
         active = select(func.count()).where(Run.state == "active")
-        outgoing = select(func.count()).where(Invoice.delivered_revision < Invoice.revision)
+        outgoing = select(func.count()).where(
+            DeliveryState.delivered_revision < DeliveryState.revision
+        )
         return not any(session.execute(query).scalar_one() for query in (notices, active, outgoing))
 
 

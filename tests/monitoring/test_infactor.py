@@ -75,7 +75,7 @@ class TestStuck:
     ) -> None:
         scene.deliver()
         scene.company()
-        scene.rows().invoice(recorded_at=NOW - 9 * HOURS, delivery_due_at=NOW - MINUTES)
+        scene.rows().invoice(recorded_at=NOW - 9 * HOURS, due_at=NOW - MINUTES)
         assert scene.wrong() == []
         assert scene.causes(NOW + 9 * MINUTES) == ["deliveries.stuck"]
 
@@ -88,13 +88,13 @@ class TestStuck:
 
     def test_without_infactors_database_nothing_is_outgoing(self, scene: Scene) -> None:
         scene.company()
-        scene.rows().invoice(recorded_at=NOW - HOURS, delivery_error="no")
+        scene.rows().invoice(recorded_at=NOW - HOURS, error="no")
         assert scene.wrong() == []
 
     def test_the_companies_of_another_environment_are_nobodys_concern(self, scene: Scene) -> None:
         scene.deliver()
         scene.company(environment="production")
-        scene.rows().invoice(recorded_at=NOW - HOURS, delivery_error="no")
+        scene.rows().invoice(recorded_at=NOW - HOURS, error="no")
         scene.rows().finding("1", "critical")
         assert scene.wrong() == []
 
@@ -102,9 +102,9 @@ class TestStuck:
 def test_invoices_that_infactor_does_not_take(scene: Scene) -> None:
     scene.deliver()
     scene.company()
-    later = {"delivery_due_at": NOW + HOURS, "delivery_error": "error 121"}
+    later = {"due_at": NOW + HOURS, "error": "error 121"}
     scene.rows().invoice("1", recorded_at=NOW - 2 * HOURS, **later)
-    scene.rows().invoice("2", recorded_at=NOW - HOURS, **{**later, "delivery_error": "another"})
+    scene.rows().invoice("2", recorded_at=NOW - HOURS, **{**later, "error": "another"})
     assert scene.wrong() == [
         Condition(
             cause="deliveries.refused",
@@ -116,7 +116,7 @@ def test_invoices_that_infactor_does_not_take(scene: Scene) -> None:
         )
     ]
     for quickbooks_id in ("1", "2"):
-        scene.rows().change(quickbooks_id, delivered_revision=1, delivery_error=None)
+        scene.rows().change(quickbooks_id, delivered_revision=1, error=None)
     assert scene.wrong() == []
 
 
@@ -212,9 +212,7 @@ def test_a_refused_invoice_waits_since_it_was_recorded_whenever_it_is_tried_agai
 ) -> None:
     scene.deliver()
     scene.company()
-    scene.rows().invoice(
-        recorded_at=NOW - 5 * HOURS, delivery_due_at=NOW + HOURS, delivery_error="error 121"
-    )
+    scene.rows().invoice(recorded_at=NOW - 5 * HOURS, due_at=NOW + HOURS, error="error 121")
     with scene.database.read() as session:
         assert outbox.backlog(session, "simulator").oldest == NOW - 5 * HOURS
         assert outbox.backlog_of_each(session, ["c1"])["c1"].oldest == NOW - 5 * HOURS
@@ -227,7 +225,7 @@ def test_a_company_is_late_by_what_has_waited_or_was_refused(scene: Scene) -> No
         scene.company(name)
     scene.rows("c1").invoice(recorded_at=NOW - HOURS)
     scene.rows("c2").invoice(recorded_at=NOW - MINUTES)
-    scene.rows("c3").invoice(recorded_at=NOW - MINUTES, delivery_error="error 121")
+    scene.rows("c3").invoice(recorded_at=NOW - MINUTES, error="error 121")
     with scene.database.read() as session:
         late = companies.page(session, "simulator", late_since=NOW - 10 * MINUTES, limit=9)
     assert [entry.connection.id for entry in late] == ["c1", "c3"]

@@ -163,8 +163,6 @@ def row(n: int, id_: str, created_ms: int) -> dict[str, Any]:
         "delivery_warnings": [],
         "holds": [],
         "signals": [],
-        "delivered_revision": 1,
-        "delivery_attempts": 0,
         "twin_number": keys.number,
         "twin_buyer": keys.buyer,
         "twin_name": keys.name,

@@ -7,9 +7,11 @@ from typing import Any
 from sqlalchemy import update
 
 from service.database.engine import Database
-from service.database.tables import Connection, Document, Finding, Invoice, Receipt
+from service.database.tables import Connection, DeliveryState, Document, Finding, Invoice, Receipt
 from service.kit.clock import now
 from tests.builders import a_finding
+
+_OF_DELIVERY = {"delivered_revision", "due_at", "attempts", "error"}
 
 
 @dataclass
@@ -32,6 +34,11 @@ class DeliveryRows:
             "source": {"Id": quickbooks_id},
             **fields,
         }
+        state = DeliveryState(
+            connection_id=self.connection_id,
+            recorded_at=given["recorded_at"],
+            **{name: given.pop(name) for name in _OF_DELIVERY & given.keys()},
+        )
         row = Invoice(
             id=self.id(quickbooks_id),
             connection_id=self.connection_id,
@@ -42,6 +49,7 @@ class DeliveryRows:
             warnings=[],
             buyer_emails=[],
             delivery_warnings=[],
+            delivery=state,
             **given,
         )
         with self.database.write() as session:
@@ -49,11 +57,15 @@ class DeliveryRows:
         return row.id
 
     def change(self, quickbooks_id: str = "1", **values: Any) -> None:
-        """Change the invoice's row."""
+        """Change the invoice's row, and how far its delivery is."""
+        id_ = self.id(quickbooks_id)
+        state = {name: values.pop(name) for name in _OF_DELIVERY & values.keys()}
         with self.database.write() as session:
-            session.execute(
-                update(Invoice).where(Invoice.id == self.id(quickbooks_id)).values(**values)
-            )
+            if values:
+                session.execute(update(Invoice).where(Invoice.id == id_).values(**values))
+            if state:
+                of_invoice = DeliveryState.invoice_id == id_
+                session.execute(update(DeliveryState).where(of_invoice).values(**state))
 
     def document(self, quickbooks_id: str = "1", state: str = "invoice_created") -> None:
         """Let the invoice have been seen in Infactor in this state."""

@@ -91,7 +91,9 @@ def test_what_returns_after_its_end_was_sent_is_another_alert(database: Database
     end_alert(database, AT + timedelta(hours=1))
     with database.write() as session:
         first = session.scalars(select(Alert.id)).one()
-        alerts.note_sent(session, first, over=True, now=AT + timedelta(hours=1, seconds=1))
+        alerts.note_sent(
+            session, first, over=True, to=["ALERT_URL"], now=AT + timedelta(hours=1, seconds=1)
+        )
     begin_alert(database, AT + timedelta(hours=1, seconds=2))
     assert ends(database) == [AT + timedelta(hours=1), None]
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 
 from service.database.engine import Database, Statements
-from service.database.tables import Connection, Notice
+from service.database.tables import Connection, Notice, NoticeAttempt
 from service.errors import TransientError
 from service.queries import notices
 from service.store import inbox, own_notices
@@ -172,7 +172,8 @@ def test_a_claim_leaves_alone_what_is_not_due(database: Database, connection_id:
     with database.write() as session:
         batch, _ = inbox.claim(session, "c1", "me", AT)
         later = AT + timedelta(seconds=60)
-        inbox.retry(session, [batch[0].id], TransientError("unavailable", intuit_tid="t-1"), later)
+        error = TransientError("unavailable", intuit_tid="t-1")
+        inbox.retry(session, [batch[0].id], error, AT, later)
         inbox.finish(session, [batch[1].id], "done", AT)
     with database.write() as session:
         assert not inbox.has_due(session, "c1", AT + timedelta(seconds=59))
@@ -187,13 +188,48 @@ def test_a_claim_leaves_alone_what_is_not_due(database: Database, connection_id:
     assert (notice.attempts, notice.losses) == (2, 0)
 
 
+def test_each_attempt_that_failed_is_kept_until_its_notice_goes(
+    database: Database, connection_id: str
+) -> None:
+    received(database, a_new_notice("a"), a_new_notice("b"))
+    later, last = AT + timedelta(minutes=1), AT + timedelta(minutes=5)
+    soon = timedelta(seconds=2)
+    with database.write() as session:
+        first, second = inbox.claim(session, "c1", "me", AT)[0]
+        inbox.retry(session, [first.id], TransientError("away", intuit_tid="t"), AT + soon, later)
+        inbox.finish(session, [second.id], "created", AT)
+    with database.write() as session:  # whose worker dies
+        inbox.claim(session, "c1", "me", later)
+    with database.write() as session:
+        inbox.claim(session, "c1", "another", last)
+        inbox.park(session, [first.id], TransientError("still away"), last + soon)
+        inbox.park(session, [first.id], TransientError("nobody tried"), last + soon)
+
+    def kept() -> list[tuple[Any, ...]]:
+        with database.read() as session:
+            rows = session.scalars(select(NoticeAttempt).order_by(NoticeAttempt.id)).all()
+        return [
+            (one.notice_id, one.began_at, one.ended_at, one.error_message, one.due_at)
+            for one in rows
+        ]
+
+    assert kept() == [
+        (first.id, AT, AT + soon, "away", later),
+        (first.id, later, last, "the worker ended before it was done", None),
+        (first.id, last, last + soon, "still away", None),
+    ]
+    with database.write() as session:
+        session.execute(delete(Notice).where(Notice.id == first.id))
+    assert kept() == []
+
+
 def test_what_has_an_end_is_not_changed_again(database: Database, connection_id: str) -> None:
     """A worker that was frozen past its lease comes back with an error of its own."""
     received(database, a_new_notice("a"))
     with database.write() as session:
         (notice,) = inbox.claim(session, "c1", "me", AT)[0]
         inbox.finish(session, [notice.id], "created", AT)
-        inbox.retry(session, [notice.id], TransientError("late"), AT)
+        inbox.retry(session, [notice.id], TransientError("late"), AT, AT)
         inbox.park(session, [notice.id], TransientError("later"), AT)
     with database.read() as session:
         found = session.get_one(Notice, notice.id)

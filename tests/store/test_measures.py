@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
-from service.coordination import heartbeats, rate_limit
+from service.coordination import rate_limit
 from service.database.engine import Database
 from service.database.tables import Alert, Connection, Notice, Run
 from service.queries.measures import Measures, measure, oldest_due
+from service.store import counters
 from service.store import tokens as authorisations
 from service.store.tokens import SealedTokens
 from tests.store.delivery_rows import DeliveryRows
@@ -39,27 +40,58 @@ def oldest(database: Database) -> float:
         return oldest_due(session, "simulator", AT)
 
 
-def test_notices_are_counted_by_how_they_stand_and_how_they_ended(
-    database: Database, connection_id: str
-) -> None:
+def test_notices_are_counted_by_how_they_stand(database: Database, connection_id: str) -> None:
     add(database, "pending", 3)
     add(database, "pending", connection_id=None)
+    add(database, "parked", 3, handled_at=ago(minutes=59))
+    add(database, "done", handled_at=ago(minutes=59))
+    assert measured(database).open_notices == {"pending": 4, "parked": 3}
+
+
+def count_up(database: Database, at: datetime) -> Measures:
+    with database.write() as session:
+        counters.count_up(session, at)
+    return measured(database)
+
+
+def test_what_ended_is_counted_once_and_never_less(database: Database, connection_id: str) -> None:
     parked = {"error_class": "Poisoned", "reason": "given up"}
-    add(database, "parked", 2, handled_at=ago(minutes=59), **parked)
-    add(database, "parked", handled_at=ago(minutes=61), **parked)
+    add(database, "parked", 2, handled_at=ago(days=80), **parked)
     add(database, "done", 2, reason="created", handled_at=ago(minutes=1))
     add(database, "done", reason="held: paid", handled_at=ago(minutes=1))
     add(database, "done", reason="held: void", handled_at=ago(minutes=1))
-    add(database, "done", reason="created", handled_at=ago(minutes=61))
     add(database, "ignored", reason="whatever it said", handled_at=ago(minutes=1))
-    found = measured(database)
-    assert found.open_notices == {"pending": 4, "parked": 3}
-    assert found.ended_notices == {
+    add(database, "done", reason="created", handled_at=ago(seconds=10))  # may not all be seen yet
+    first = {
         ("done", "created"): 2,
         ("done", "held"): 2,
         ("parked", "Poisoned"): 2,
         ("ignored", ""): 1,
     }
+    assert count_up(database, AT).ended_notices == first
+    assert count_up(database, AT).ended_notices == first
+    assert count_up(database, ago(hours=1)).ended_notices == first  # the clock was set back
+    with database.write() as session:
+        session.execute(delete(Notice).where(Notice.handled_at < ago(seconds=30)))
+    later = count_up(database, AT + timedelta(minutes=1)).ended_notices
+    assert later == {**first, ("done", "created"): 3}
+
+
+def test_receipts_are_counted_once_each(database: Database, connection_id: str) -> None:
+    rows = DeliveryRows(database, connection_id)
+    rows.invoice()
+    rows.receipt("1", "created", ago(days=40))
+    rows.receipt("1", "refreshed", ago(minutes=1))
+    rows.receipt("1", "refreshed", ago(seconds=10))
+
+    def counted(at: datetime) -> dict[tuple[str, str], int]:
+        count_up(database, at)
+        with database.read() as session:
+            return counters.totals(session, counters.Counted.RECEIPTS)
+
+    assert counted(AT) == {("created", ""): 1, ("refreshed", ""): 1}
+    assert counted(AT + timedelta(minutes=1)) == {("created", ""): 1, ("refreshed", ""): 2}
+    assert counted(AT + timedelta(minutes=2)) == {("created", ""): 1, ("refreshed", ""): 2}
 
 
 def test_the_lag_is_from_the_change_to_its_record(database: Database, connection_id: str) -> None:
@@ -173,14 +205,10 @@ def test_reads_runs_alerts_and_deliveries_are_counted(
             session.add(Run(kind=kind, state=state, **run))
         for subject, ended_at in (("c1", None), ("c2", None), ("c3", AT)):
             session.add(Alert(cause="connection.dead", subject=subject, ended_at=ended_at, **alert))
-        heartbeats.add_answers(
-            session, {(ago(minutes=59), "stored"): 7, (ago(minutes=61), "stored"): 1}
-        )
     found = measured(database)
     assert found.reads == {"query": 2, "cdc": 1}
     assert found.active_runs == {"backfill": 1, "reconcile": 0, "withdrawal": 0}
     assert found.open_alerts == {"connection.dead": 2}
-    assert found.webhook_answers == {"stored": 7}
 
 
 def test_each_renewal_of_tokens_counts_once_however_often_it_is_saved(

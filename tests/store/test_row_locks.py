@@ -164,14 +164,12 @@ LOCKED: dict[str, tuple[Callable[[Session], object], Callable[[Session], object]
         lambda session: [v.digest for v in invoices.lock_versions(session, ["qbk-c1-1"]).values()],
         ["theirs"],
     ),
-    "invoices": (
-        lambda session: session.execute(update(Invoice).values(revision=2)),
+    "invoices of a company": (
+        lambda session: (
+            connections.lock(session, "c1"),
+            session.execute(update(Invoice).values(revision=2)),
+        ),
         lambda session: [i.revision for i in outbox.lock_invoices(session, ["qbk-c1-1"]).values()],
-        [2],
-    ),
-    "progress": (
-        lambda session: session.execute(update(Invoice).values(revision=2)),
-        lambda session: [p.revision for p in outbox.lock_progress(session, ["qbk-c1-1"]).values()],
         [2],
     ),
     "documents": (

@@ -1,21 +1,26 @@
 """Migrations: they make what the tables say, once, whoever begins at the same time."""
 
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import Select, inspect, select, text
 
 from service.database import schema
 from service.database.engine import Database
 from service.database.schema import migrate, prepare
-from service.database.tables import Base
+from service.database.tables import Base, Document, Finding, Invoice
+from service.database.tables import DeliveryState as Outgoing
+from service.database.tables.invoices import ALARMING, HELD, OLD_ROWS_HELD, TO_FIX, WITHDRAWN
+from service.database.types import among, condition
 from service.errors import ConfigurationError
 
 TABLES = {*Base.metadata.tables, "alembic_version"}
@@ -106,6 +111,36 @@ def test_an_index_is_what_the_tables_say_to_its_last_condition(database_url: str
     assert "WHERE" in migrated["ix_notices_pending"]
     assert migrated == indexes(database)
     database.close()
+
+
+# Each question, and the index that answers it.
+ANSWERED: dict[str, tuple[Select[Any], str]] = {
+    "ids": (select(Invoice.source).where(among(Invoice.id, "ids")), "invoices_(pkey|1)"),
+    "held": (select(Invoice.id).where(condition(HELD)), "ix_invoices_held"),
+    "to fix": (select(Invoice.id).where(condition(TO_FIX)), "ix_invoices_to_fix"),
+    "old rows": (select(Invoice.id).where(condition(OLD_ROWS_HELD)), "ix_invoices_old_rows_held"),
+    "withdrawn": (select(Document.state).where(condition(WITHDRAWN)), "ix_documents_withdrawn"),
+    "alarming": (select(Finding.id).where(condition(ALARMING)), "ix_findings_alarming"),
+    "outgoing": (
+        select(Outgoing.error).where(Outgoing.delivered_revision < Outgoing.revision),
+        "ix_delivery_states_outgoing",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ANSWERED)
+def test_an_index_answers_what_it_is_for(database: Database, what: str) -> None:
+    """SQLite takes a partial index only where its very condition is asked, without a comparison."""
+    query, index = ANSWERED[what]
+    sql = str(query.compile(database.engine))
+    explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+    one: Any = ('["qbk-1"]',) if database.is_sqlite else {"ids": ["qbk-1"]}
+    with database.engine.connect() as connection:
+        if not database.is_sqlite:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        given = one if what == "ids" else None
+        plan = connection.exec_driver_sql(f"{explain} {sql}", given).all()
+    assert re.search(index, " ".join(str(line[-1]) for line in plan)), plan
 
 
 def test_a_downgrade_leaves_nothing_behind(database_url: str) -> None:

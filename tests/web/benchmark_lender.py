@@ -36,7 +36,7 @@ from service.services import Services, build_services
 from service.store import connections, sessions
 from tests import processes
 from tests.builders import a_connection
-from tests.copies import analyze, copy_row, without_indexes
+from tests.copies import ADD_DELIVERY_STATES, analyze, copy_row, without_indexes
 from tests.costs import Cost, Meter
 from tests.databases import an_own_database
 from tests.web.benchmark_pages import Measured, asked, running
@@ -206,6 +206,7 @@ def fill(services: Services, count: int) -> None:
         session.flush()
         own = _own("sqlite" if database.is_sqlite else "postgresql")
         copy_row(session, Invoice, (1, count - 1), own, where="one.quickbooks_id = '0'")
+        session.execute(text(ADD_DELIVERY_STATES))
     with without_indexes(database, Revision):
         _add_revisions(database, count)
     analyze(database)
@@ -234,7 +235,6 @@ def _first() -> Invoice:
         buyer_emails=[],
         delivery_warnings=[],
         revision=1,
-        delivered_revision=1,
     )
 
 

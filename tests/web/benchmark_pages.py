@@ -1,4 +1,5 @@
-"""How long the pages take, with 100,000 invoices of one supplier, 1,000 companies, 200,000 notices.
+"""How long the pages take, with 100,000 invoices of one supplier, 1,000 companies, a million
+notices, 90,000 runs and 100,000 lines of the audit.
 
 Not a test: `python -m tests.web.benchmark_pages [rounds]` fills a PostgreSQL of its own by bulk
 inserts and prints, for each page, the milliseconds from request to the whole answer, or to its
@@ -37,12 +38,13 @@ from service.services import Services, build_services
 from service.store import sessions
 from service.store.runs import EMPTY_RECONCILE
 from service.web.session import SESSION
+from tests.copies import ADD_DELIVERY_STATES
 from tests.costs import Cost, Meter
 from tests.servers import postgres
 from tests.web.ops.operators import entry
 from tests.workers.world import environment
 
-INVOICES, CONNECTIONS, NOTICES = 100_000, 1_000, 200_000
+INVOICES, CONNECTIONS, NOTICES = 100_000, 1_000, 1_000_000
 AIM_MS = 50.0
 # As where invoices are delivered into Infactor's own database; no page asks that one.
 INFACTOR = {
@@ -56,15 +58,15 @@ FILL = [
     FROM generate_series(1, :connections) n""",
     """INSERT INTO connections (id, supplier_id, environment, realm_digest, realm_sealed,
       company_name, state, refreshes, connected_at, renewed_at, changes_read_until,
-      reconciled_until, reconcile_due_at, last_synced_at, fetch_number, failures)
+      proved_at, reconciled_until, reconcile_due_at, last_synced_at, fetch_number, failures)
     SELECT 'c' || n, n, 'simulator', 'digest' || n, 'sealed', 'Company ' || n,
       CASE WHEN n % 50 = 7 THEN 'disconnected' ELSE 'connected' END, 0,
-      now(), now(), now(), now(), now(), now(), 1, 0
+      now(), now(), now(), now(), now(), now(), now(), 1, 0
     FROM generate_series(1, :connections) n""",
     """INSERT INTO invoices (id, connection_id, quickbooks_id, sync_token, last_updated,
       fetch_number, deleted, void_noticed, source, mapped, hold, warnings, customer_versions,
       doc_number, number_key, due_key, sought, total, balance, created_ms, revision, recorded_at,
-      buyer_emails, delivered_revision, delivery_attempts, delivery_warnings)
+      buyer_emails, delivery_warnings)
     SELECT 'qbk-' || left(md5(n::text), 28), 'c1', n::text, 0, now(), 1, false, false,
       CAST(:source AS text),
       replace(replace(CAST(:mapped AS text), 'NUMBER', n::text), 'BUYER', 'Buyer ' || n % 4000),
@@ -72,8 +74,9 @@ FILL = [
       CASE WHEN n % 500 = 0 THEN :warnings ELSE '[]' END, '', n::text,
       lpad(n::text, 12, '0'), (date '2020-01-01' + n % 3000)::text,
       'buyer ' || n % 4000 || E'\\n' || n, n % 9973,
-      CASE WHEN n % 3 = 0 THEN 0 ELSE 1 + n % 7919 END, n * 1000, 1, now(), '[]', 1, 0, '[]'
+      CASE WHEN n % 3 = 0 THEN 0 ELSE 1 + n % 7919 END, n * 1000, 1, now(), '[]', '[]'
     FROM generate_series(1, :invoices) n""",
+    ADD_DELIVERY_STATES,
     """INSERT INTO documents
       (invoice_id, connection_id, supplier_id, total, currency, revision, written_at, seen_at,
       document, state)
@@ -94,12 +97,30 @@ FILL = [
       CASE WHEN parked THEN 'given up' ELSE 'refreshed' END, 1, 0, at + interval '3 s',
       CASE WHEN parked THEN 'NotReadable' END, CASE WHEN parked THEN 'QuickBooks failed' END,
       CASE WHEN parked THEN 'tid-' || n END
-    FROM (SELECT n, n % 1000 = 3 AS parked, now() - n * interval '30 s' AS at
+    FROM (SELECT n, n % 5000 = 3 AS parked, now() - n * interval '7 s' AS at
       FROM generate_series(1, :notices) n) made""",
     """INSERT INTO runs (connection_id, kind, cause, state, tally, created_at, finished_at,
       generation, attempts, losses, confirmed)
     SELECT 'c' || n, kind, 'daily', 'done', :tally, now(), now(), 0, 0, 0, false
     FROM generate_series(1, :connections) n, (VALUES ('backfill'), ('reconcile')) kinds (kind)""",
+    """INSERT INTO runs (connection_id, kind, cause, state, tally, error, created_at, started_at,
+      finished_at, generation, attempts, losses, confirmed)
+    SELECT 'c' || 1 + n % :connections, 'reconcile', 'daily', 'done', :tally,
+      CASE WHEN n % 500 = 0 THEN '1 invoice differs' END, at, at, at + interval '1 min', 0, 0, 0,
+      false FROM (SELECT n, now() - n * interval '86 s' AS at
+      FROM generate_series(1, 90000) n) made""",
+    """INSERT INTO notice_attempts (notice_id, began_at, ended_at, error_class, error_message)
+    SELECT id, received_at, received_at, 'NotReadable', 'QuickBooks failed' FROM notices,
+      generate_series(1, 5) WHERE status = 'parked'""",
+    """INSERT INTO alerts (cause, subject, severity, text, command, since, raised_at, ended_at,
+      sent_at, end_sent_at, accepted_by, attempts)
+    SELECT 'run.failing', 'c' || 1 + n % :connections, 'warning', 'It fails', 'status', at, at, at,
+      at, at, '', 0 FROM (SELECT n, now() - n * interval '400 s' AS at
+      FROM generate_series(1, 20000) n) made""",
+    """INSERT INTO audit (at, actor, action, connection_id, details)
+    SELECT now() - n * interval '400 s', CASE WHEN n % 1000 = 0 THEN 'ops:ada' ELSE 'cli:root' END,
+      CASE WHEN n % 500 = 0 THEN 'pause' ELSE 'sync' END, 'c' || 1 + n % :connections, '{}'
+    FROM generate_series(1, 100000) n""",
     """INSERT INTO heartbeats (name, at) SELECT name, extract(epoch FROM now()) + 3600
     FROM (VALUES ('receiver'), ('clock')) kinds (name)""",
     """INSERT INTO samples (slot, lag_p50, lag_p95, pending, oldest_pending, done, parked, ignored)
@@ -180,11 +201,26 @@ def operator_pages(cookie: str) -> list[Measured]:
         "ops: connection": "connections/c1",
         "ops: notices": "notices",
         "ops: notices, parked": "notices?status=parked",
+        "ops: notices, ignored": "notices?status=ignored",
         "ops: notices, a page far back": "notices?before=1000",
         "ops: notices, an invoice": "notices?q=777",
         "ops: notices, a company": "notices?q=company+99",
-        "ops: notices, an intuit_tid": "notices?q=tid-3003",
+        "ops: notices, an intuit_tid": "notices?q=tid-5003",
         "ops: notices, a delivery": f"notices?q={hashlib.md5(b'delivery777').hexdigest()}",
+        "ops: an event": "notices/5003",
+        "ops: runs": "runs",
+        "ops: runs, imports": "runs?kind=backfill",
+        "ops: runs, failed": "runs?state=failed",
+        "ops: runs, under way": "runs?state=active",
+        "ops: runs, a company": "runs?company=c1",
+        "ops: a run": "runs/1",
+        "ops: alerts": "alerts",
+        "ops: alerts, on": "alerts?state=on",
+        "ops: alerts, not sent": "alerts?state=unsent",
+        "ops: audit": "audit",
+        "ops: audit, a person": "audit?who=ops:ada",
+        "ops: audit, an action": "audit?what=pause",
+        "ops: audit, a company": "audit?company=c1",
         "ops: findings": "findings",
         "ops: findings, info": "findings?severity=info",
     }

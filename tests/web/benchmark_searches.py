@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
+from sqlalchemy import text
 
 from service.database.engine import Database
 from service.database.tables import Invoice
@@ -26,7 +27,7 @@ from service.kit.exact_json import decode
 from service.quickbooks.webhooks import sign
 from service.store import connections, sessions
 from tests.builders import a_connection
-from tests.copies import analyze, copy_row, without_indexes
+from tests.copies import ADD_DELIVERY_STATES, analyze, copy_row, without_indexes
 from tests.journey.deployment import VERIFIER, Deployment, deployed
 from tests.journey.test_journey import a_book
 from tests.servers import postgres
@@ -64,6 +65,7 @@ def fill(database: Database, count: int) -> str:
         session.add(_first())
         session.flush()
         copy_row(session, Invoice, (2, count), _OWN)
+        session.execute(text(ADD_DELIVERY_STATES))
     analyze(database)
     return " ".join(cookies)
 
@@ -89,7 +91,6 @@ def _first() -> Invoice:
         buyer_emails=[],
         delivery_warnings=[],
         revision=1,
-        delivered_revision=1,
     )
 
 

@@ -14,8 +14,10 @@ from starlette.testclient import TestClient
 from service.coordination import circuit_breaker
 from service.kit.clock import now
 from service.kit.metrics import PREFIX
+from service.kit.version import code_digest, released_version
 from service.queries.measures import InfactorMeasures, Measures
 from service.quickbooks.webhooks import sign
+from service.store import counters
 from service.web.health.metrics import DatabaseCollector
 from tests.store.delivery_rows import DeliveryRows
 from tests.web.conftest import CONFIG, PUBLIC_URL, Place
@@ -121,7 +123,6 @@ def test_the_database_says_how_the_service_stands(place: Place) -> None:
     headers = {"intuit-signature": sign(body, CONFIG.verifier_token)}
     assert local.post("/quickbook/webhook", content=body, headers=headers).status_code == 200
     after = samples(local.get("/metrics").text)
-    assert after["notices_ended_last_hour", "", "ignored"] == 1
 
     def grown(*name: str) -> float:
         return after[name] - before.get(name, 0.0)
@@ -148,7 +149,6 @@ def test_every_measure_is_told_under_its_own_name() -> None:
         connections={"connected": 12, "dead": 13},
         active_runs={"backfill": 14},
         open_alerts={"connection.dead": 15},
-        webhook_answers={"stored": 16},
         heartbeats={"clock": 17.5},
         findings={"critical": 18},
         infactor=InfactorMeasures(
@@ -158,6 +158,7 @@ def test_every_measure_is_told_under_its_own_name() -> None:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(DatabaseCollector(measures, 1000))
     assert samples(generate_latest(registry).decode()) == {
+        ("build_info", code_digest(), released_version()): 1,
         ("database_up",): 1,
         ("reads_allowed",): 1000,
         ("notices_open", "pending"): 1,
@@ -168,8 +169,8 @@ def test_every_measure_is_told_under_its_own_name() -> None:
         ("company_lag_seconds", "c2"): 24.5,
         ("companies_late", "watermark"): 25,
         ("companies_late", "notices"): 26,
-        ("notices_ended_last_hour", "created", "done"): 4,
-        ("notices_ended_last_hour", "Poisoned", "parked"): 5,
+        ("notices_ended_total", "created", "done"): 4,
+        ("notices_ended_total", "Poisoned", "parked"): 5,
         ("lag_seconds", "0.5"): 6.25,
         ("lag_seconds", "0.99"): 7.25,
         ("lag_notices",): 8,
@@ -180,14 +181,13 @@ def test_every_measure_is_told_under_its_own_name() -> None:
         ("connections", "dead"): 13,
         ("runs_active", "backfill"): 14,
         ("alerts_open", "connection.dead"): 15,
-        ("deliveries_last_hour", "stored"): 16,
         ("heartbeat_age_seconds", "clock"): 17.5,
         ("findings_open", "critical"): 18,
         ("infactor_up",): 1,
         ("outgoing_invoices",): 19,
         ("outgoing_oldest_seconds",): 20.5,
         ("outgoing_refused",): 21,
-        ("receipts_last_hour", "created"): 22,
+        ("receipts_total", "created"): 22,
     }
 
 
@@ -210,12 +210,13 @@ class TestWithInfactorsOwnDatabase:
         rows = DeliveryRows(place.services.database, place.connections()[0].id)
         at = now()
         rows.invoice("1", recorded_at=at - timedelta(minutes=20))
-        rows.invoice("2", recorded_at=at, delivery_error="no")
+        rows.invoice("2", recorded_at=at, error="no")
         rows.invoice("3", recorded_at=at, delivered_revision=1)
-        rows.receipt("3", "created", at - timedelta(minutes=61))
         rows.receipt("3", "refreshed", at - timedelta(minutes=59))
-        rows.receipt("3", "frozen", at)
-        rows.receipt("3", "frozen", at)
+        rows.receipt("3", "frozen", at - timedelta(minutes=1))
+        rows.receipt("3", "frozen", at - timedelta(minutes=1))
+        with place.services.database.write() as session:
+            counters.count_up(session, at)
         rows.finding("3", "critical", field="a")
         rows.finding("3", "info", field="b")
         rows.finding("3", "info", field="c", closed_at=at)
@@ -225,7 +226,7 @@ class TestWithInfactorsOwnDatabase:
         assert found["outgoing_invoices",] == 2
         assert found["outgoing_oldest_seconds",] == pytest.approx(1200, abs=60)
         assert found["outgoing_refused",] == 1
-        receipts = {name[1]: n for name, n in found.items() if name[0] == "receipts_last_hour"}
+        receipts = {name[1]: n for name, n in found.items() if name[0] == "receipts_total"}
         assert receipts == {"refreshed": 1, "frozen": 2}
         severities = {name[1]: n for name, n in found.items() if name[0] == "findings_open"}
         assert severities == {"critical": 1, "warning": 0, "info": 1}

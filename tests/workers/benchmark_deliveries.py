@@ -20,7 +20,7 @@ from sqlalchemy import delete, func, select, update
 
 from service.config.loading import settings_from
 from service.database.schema import migrate
-from service.database.tables import Document, Invoice, Receipt
+from service.database.tables import DeliveryState, Document, Invoice, Receipt
 from service.infactor.mapping import SupplierDetails, invoice_id, map_invoice
 from service.infactor.mongo import to_bson
 from service.kit import logs
@@ -119,7 +119,7 @@ def _forget_deliveries(services: Services, revision: int) -> None:
         session.execute(delete(Receipt))
         if not revision:
             session.execute(delete(Document))
-        session.execute(update(Invoice).values(delivered_revision=0))
+        session.execute(update(DeliveryState).values(delivered_revision=0))
         assert session.scalar(select(func.count()).select_from(Invoice))
 
 

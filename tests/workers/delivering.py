@@ -6,10 +6,11 @@ from typing import Any
 from pymongo.database import Database
 from sqlalchemy import select, update
 
-from service.database.tables import Breaker, Document, Finding, Invoice, Receipt
+from service.database.tables import Breaker, DeliveryState, Document, Finding, Invoice, Receipt
 from service.infactor.mapping import invoice_id
 from service.kit.clock import now
 from service.store import findings
+from service.store.outbox import with_delivery
 from tests.workers.world import REALM, World, an_invoice
 from workers.delivery.deliver import deliver_company
 from workers.delivery.poll import poll_documents
@@ -58,7 +59,7 @@ class Delivering:
     def deliver(self) -> None:
         """Deliver what is outgoing, as a worker would some time later."""
         with self.world.services.database.write() as session:
-            session.execute(update(Invoice).values(delivery_due_at=None))
+            session.execute(update(DeliveryState).values(due_at=None))
             session.execute(update(Breaker).values(open_until=0.0))
         deliver_company(self.world.services, self.world.connection_id)
 
@@ -141,4 +142,5 @@ class Delivering:
     def record(self, quickbooks_id: str = "1") -> Invoice:
         """Return what is recorded of an invoice."""
         with self.world.services.database.read() as session:
-            return session.get_one(Invoice, invoice_id(REALM, quickbooks_id))
+            id_ = invoice_id(REALM, quickbooks_id)
+            return session.get_one(Invoice, id_, options=[with_delivery()])

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, event, text, update
 
 from service.coordination import heartbeats
-from service.database.tables import ClockError, Invoice, Notice
+from service.database.tables import ClockError, DeliveryState, Notice
 from service.errors import TransientError
 from service.kit import clock
 from service.kit.clock import now
@@ -130,7 +130,7 @@ def test_a_delivery_counts_as_due_where_the_clock_was_set_back(
     world.arrive(an_invoice("1"))
     with world.services.database.write() as session:
         later = now() + timedelta(hours=2, minutes=5)
-        session.execute(update(Invoice).values(delivery_due_at=later))
+        session.execute(update(DeliveryState).values(due_at=later))
     assert ("deliver_company", world.connection_id) in world.sweep()
 
 

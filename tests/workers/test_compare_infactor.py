@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from service.database.tables import Document, Invoice
+from service.database.tables import DeliveryState, Document, Invoice
 from service.domain import State
 from service.infactor.mapping import invoice_id
 from service.simulator.app import RunningSimulator
@@ -150,7 +150,7 @@ def test_what_was_marked_as_delivered_and_never_came_is_missing(
 ) -> None:
     delivering.world.arrive(an_invoice())
     with delivering.world.services.database.write() as session:
-        session.execute(update(Invoice).values(delivered_revision=1))
+        session.execute(update(DeliveryState).values(delivered_revision=1))
     ended = compare(delivering.world, fix=True)
     assert named(ended["infactor_fixed"]) == [("1", "missing")]
     assert ended["error"] is None

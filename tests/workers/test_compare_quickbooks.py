@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import delete, update
 
-from service.database.tables import Document, Invoice, Revision
+from service.database.tables import DeliveryState, Document, Invoice, Revision
 from service.kit.clock import now
 from service.store import runs
 from service.wording import gist
@@ -35,7 +35,7 @@ def record_says(world: World, quickbooks_id: str, **values: object) -> None:
 def record_forgets(world: World, quickbooks_id: str) -> None:
     with world.services.database.write() as session:
         invoice = session.query(Invoice).filter_by(quickbooks_id=quickbooks_id).one()
-        for table in (Document, Revision):
+        for table in (DeliveryState, Document, Revision):
             session.execute(delete(table).where(table.invoice_id == invoice.id))
         session.delete(invoice)
 

@@ -288,11 +288,11 @@ def test_infactors_refusal_of_one_document_stops_no_other(delivering: Delivering
     there = delivering.infactors.invoices.distinct("qbkInvoiceId")
     assert sorted(there) == ["1", "3"]
     refused = delivering.record("2")
-    assert (refused.delivered_revision, refused.delivery_attempts) == (0, 1)
-    assert refused.delivery_error == "Infactor's MongoDB refused it (error 121)"
+    assert (refused.delivered_revision, refused.delivery.attempts) == (0, 1)
+    assert refused.delivery.error == "Infactor's MongoDB refused it (error 121)"
     delivering.infactors.command("collMod", "invoices", validator={})
     delivering.deliver()
-    assert delivering.record("2").delivery_error is None
+    assert delivering.record("2").delivery.error is None
     assert delivering.receipts("2") == [(1, "created", "invoice_created")]
 
 
@@ -304,15 +304,15 @@ def test_a_unique_index_of_infactors_own_refuses_one_document_and_names_itself(
     delivering.arrive(an_invoice("1", DocNumber="7"))
     delivering.arrive(an_invoice("2", DocNumber="7"))
     refused = delivering.record("2")
-    assert refused.delivery_error == (
+    assert refused.delivery.error == (
         "Infactor's MongoDB refused it (error 11000: another document has the same values in its"
         " unique index one_number)"
     )
     delivering.arrive(an_invoice("2", DocNumber="9"))
-    assert delivering.record("2").delivery_error is None
+    assert delivering.record("2").delivery.error is None
     # A change is refused as a creation is.
     delivering.arrive(an_invoice("2", DocNumber="7"))
-    assert "one_number" in (delivering.record("2").delivery_error or "")
+    assert "one_number" in (delivering.record("2").delivery.error or "")
     assert (delivering.document("2") or {})["invoiceNo"] == "9"
 
 

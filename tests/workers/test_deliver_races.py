@@ -2,16 +2,21 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from sqlalchemy import delete, select
 
-from service.database.tables import Document, Invoice
+from service.database.tables import DeliveryState, Document, Invoice
 from service.domain import RuleCode
 from service.infactor.collection import DeliveryOrder, InvoiceCollection
 from service.infactor.document_lifecycle import QUICKBOOKS_OWNED, SUPPLIER
 from service.infactor.mongo import InfactorDatabase
+from service.store import connections
+from tests.servers import wait_until
+from tests.store.test_row_locks import is_waited_for
 from tests.workers.delivering import Delivering
 from tests.workers.world import an_invoice
 from workers.delivery.deliver import Delivery, DeliveryResults, order_for
@@ -164,7 +169,8 @@ def test_an_approved_document_of_the_same_revision_is_not_taken_for_our_own(
     """
     delivering.arrive(an_invoice())
     delivering.decide(state="invoice_accepted")
-    delivering.change(Invoice, delivered_revision=0, total=80, balance=80)
+    delivering.change(DeliveryState, delivered_revision=0)
+    delivering.change(Invoice, total=80, balance=80)
     with delivering.world.services.database.write() as session:
         session.execute(delete(Document))
         invoice = session.scalars(select(Invoice)).one()
@@ -184,7 +190,28 @@ def test_what_was_written_is_known_though_the_worker_died_and_only_a_signal_has_
     old = dict(delivering.last_seen().document)
     delivering.arrive(an_invoice(TotalAmt=80.0, Balance=80.0))
     delivering.change(Document, document=old, revision=1)
-    delivering.change(Invoice, delivered_revision=1, revision=3)
+    delivering.change(DeliveryState, delivered_revision=1, revision=3)
+    delivering.change(Invoice, revision=3)
     delivering.deliver()
     assert delivering.receipts()[-1] == (3, "unchanged", "invoice_created")
     assert delivering.last_seen().document["invoiceAmount"] == 80
+
+
+@pytest.mark.postgresql("a lock of a row is its own")
+def test_what_a_delivery_did_is_saved_while_nobody_else_has_the_company(
+    delivering: Delivering,
+) -> None:
+    """Else a recording of the same invoice, and the findings of both, could cross it."""
+    world = delivering.world
+    database = world.services.database
+    delivering.arrive(an_invoice())
+    world.arrive(an_invoice(TotalAmt=80.0, Balance=80.0))
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as session:
+            connections.lock(session, world.connection_id)
+            delivered = pool.submit(delivering.deliver)
+            wait_until(lambda: is_waited_for(database), what="a lock to wait for")
+            assert (delivering.document() or {})["invoiceAmount"] == 80.0
+            assert len(delivering.receipts()) == 1
+        delivered.result(60)
+    assert delivering.receipts()[1:] == [(2, "refreshed", "invoice_created")]

@@ -7,7 +7,7 @@ import pytest
 from pymongo.database import Database
 from sqlalchemy import delete
 
-from service.database.tables import Document, Finding, Invoice, Receipt
+from service.database.tables import DeliveryState, Document, Finding, Invoice, Receipt
 from service.infactor.collection import DocumentState
 from service.kit.clock import now
 from service.simulator.app import RunningSimulator
@@ -24,8 +24,9 @@ def a_change(
     before: str | None, after: str | None, hold: str | None = None, withdrawn: str | None = None
 ) -> DocumentChange:
     """Return a change of state of invoice 1's document, at revision 3; None where there is none."""
+    up_to_date = DeliveryState(delivered_revision=3)
     return DocumentChange(
-        invoice=Invoice(id="qbk-1", hold=hold, revision=3, delivered_revision=3),
+        invoice=Invoice(id="qbk-1", hold=hold, revision=3, delivery=up_to_date),
         before=None if before is None else Document(state=before, document={}, revision=3),
         after=None if after is None else DocumentState(state=after, revision=3, marks={}),
         withdrawn=withdrawn,
@@ -99,8 +100,9 @@ def test_a_document_is_missing_where_there_was_one(
 def test_a_document_is_astray_at_another_revision_than_the_one_delivered(
     state: str, there: int, delivered: int, astray: bool
 ) -> None:
+    so_far = DeliveryState(delivered_revision=delivered)
     change = DocumentChange(
-        invoice=Invoice(id="qbk-1", revision=3, delivered_revision=delivered),
+        invoice=Invoice(id="qbk-1", revision=3, delivery=so_far),
         before=Document(state=state, document={}, revision=3),
         after=DocumentState(state=state, revision=there, marks={}),
         withdrawn=None,

@@ -12,16 +12,18 @@ from pymongo.database import Database
 from sqlalchemy import delete, event, select, update
 from sqlalchemy.orm import Session
 
-from service.database.tables import Document, FeedEvent, Invoice
+from service.database.tables import DeliveryState, Document, FeedEvent
 from service.domain import EventType
 from service.infactor.rules.book import parse_changes
 from service.kit.clock import now
 from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
-from service.operations import forget
+from service.operations import actions, forget
+from service.queries.measures import measure
 from service.services import Services
 from service.simulator.app import RunningSimulator
 from service.store import connection_lifecycle, connections
+from service.store.audit import newest
 from tests.builders import a_connection
 from tests.monitoring.listener import SECRET, Listener, listening
 from tests.workers.conftest import connected
@@ -303,7 +305,7 @@ def test_operators_are_told_once_it_is_refused_again(both: World, listener: List
             "events.refused",
             "2 events wait because EVENTS_URL answered 401. Check the address, EVENTS_SECRET and"
             " the service there. They are sent again automatically, at most five minutes"
-            " apart, and kept for 90 days.",
+            " apart, and kept for 90 days. If it can never accept one of them, skip that one.",
         )
     ]
     listener.status = 204
@@ -325,6 +327,56 @@ def test_operators_are_told_of_events_that_wait_too_long_though_none_is_refused(
         session.get_one(FeedEvent, last.id).at = now() - timedelta(minutes=20)
     ((_, text),) = causes(both.services)
     assert text.startswith("2 events wait for EVENTS_URL, the oldest for 20 min, though none is")
+
+
+@pytest.mark.both_databases("each finds what is refused in its own index")
+def test_a_refused_event_is_skipped_or_sent_again_at_once(both: World, listener: Listener) -> None:
+    services, environment = both.services, both.services.settings.quickbooks_environment
+    listener.status = 422
+    for company in (OTHER, both.connection_id):
+        switch(both, company)
+    send_events(services)
+    refused = dict(zip((OTHER, both.connection_id), listener.ids(), strict=True))
+    listener.received.clear()
+    listener.status = 204
+    assert actions.skip_event(services.database, environment, "another", "who") is None
+    assert actions.skip_event(services.database, "production", refused[OTHER], "who") is None
+    skipped = actions.skip_event(services.database, environment, refused[OTHER], "who")
+    assert skipped is not None
+    assert (skipped.type, skipped.attempts) == ("connection.paused", 1)
+    assert actions.skip_event(services.database, environment, refused[OTHER], "who") is None
+    send_events(services)
+    assert received(listener) == [(OTHER, "connection.resumed")]
+    assert actions.retry_events(services.database, environment, "who", refused[OTHER]) == 0
+    assert actions.retry_events(services.database, environment, "who") == 1
+    send_events(services)
+    assert [type_ for _, type_ in received(listener)] == ["connection.resumed", *PAIR]
+    assert actions.retry_events(services.database, environment, "who") == 0
+    with services.database.read() as session:
+        done = [(one.action, one.connection_id, one.details) for one in newest(session, None, 9)]
+    assert done == [
+        ("retry events", None, {"events": 1}),
+        (
+            *("skip event", OTHER),
+            {"event": refused[OTHER], "type": "connection.paused", "attempts": 1},
+        ),
+    ]
+
+
+def test_what_waits_is_measured(both: World, listener: Listener) -> None:
+    at, environment = now(), both.services.settings.quickbooks_environment
+    switch(both, OTHER)
+    with both.services.database.write() as session:
+        first = session.scalars(select(FeedEvent).order_by(FeedEvent.id.desc())).first()
+        assert first is not None
+        first.at = at - timedelta(minutes=5)
+    with both.services.database.read() as session:
+        found = measure(session, environment, at)
+        assert (found.unsent_events, found.oldest_event) == (2, 300.0)
+    send_events(both.services)
+    with both.services.database.read() as session:
+        found = measure(session, environment, at)
+        assert (found.unsent_events, found.oldest_event) == (0, 0.0)
 
 
 def test_events_are_kept_for_thirty_days_and_unsent_ones_for_ninety(both: World) -> None:
@@ -490,7 +542,7 @@ class TestStory:
         delivering.arrive(an_invoice())
         news()
         delivering.decide(state=state)
-        delivering.change(Invoice, delivered_revision=0)
+        delivering.change(DeliveryState, delivered_revision=0)
         if not seen:
             with delivering.world.services.database.write() as session:
                 session.execute(delete(Document))
@@ -502,7 +554,7 @@ class TestStory:
     ) -> None:
         delivering.arrive(an_invoice())
         delivering.arrive(an_invoice(Balance=0, SyncToken="1"))
-        delivering.change(Invoice, delivered_revision=1)
+        delivering.change(DeliveryState, delivered_revision=1)
         delivering.change(Document, state="invoice_created", withdrawn=False)
         news()
         delivering.deliver()

@@ -88,7 +88,7 @@ def test_more_than_the_limit_waits_for_an_operator(world: World) -> None:
 
 
 def test_who_delivers_an_invoice_may_ask_for_it_while_it_is_judged(postgres_world: World) -> None:
-    """Both lock invoices first: in two orders each would wait for the other."""
+    """Both lock the company first: in two orders each would wait for the other."""
     world = postgres_world
     world.arrive(an_invoice("1"))
     company = RecordedCompany.recorded(world.services, world.connection_id)
@@ -98,7 +98,7 @@ def test_who_delivers_an_invoice_may_ask_for_it_while_it_is_judged(postgres_worl
         ids = session.scalars(select(Invoice.id)).all()
         judging.ask(session, world.connection_id, ids)
     with ThreadPoolExecutor(1) as pool, database.write() as session:
-        outbox.lock_progress(session, ids)
+        outbox.lock_companies(session, ids)
         judged = pool.submit(record_judgements, company, ids)
         wait_until(lambda: is_waited_for(database), what="a lock to wait for")
         judging.ask(session, world.connection_id, ids)

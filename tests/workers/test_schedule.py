@@ -11,6 +11,7 @@ from service.database.tables import (
     Alert,
     Base,
     Connection,
+    Counter,
     FeedEvent,
     Heartbeat,
     Lease,
@@ -45,6 +46,7 @@ SECONDS = {
     "judging": 15,
     "settlements": 15,
     "sample": 60,
+    "count": 60,
     "keys": 60,
     "poll": 300,
     "keep-alive": 3600,
@@ -116,6 +118,7 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
         "judging": lambda: count(world, Connection, Connection.judged_by != "") == 5,
         "settlements": lambda: count(world, SettlementRow) == 1,
         "sample": lambda: count(world, Sample) == 1,
+        "count": lambda: count(world, Counter, Counter.total > 0) > 0,
         "poll": lambda: (
             delivering.last_seen("1").state == "invoice_accepted"
             and delivering.addressed("2")[2] == []

@@ -27,6 +27,7 @@ from service.infactor.document_lifecycle import MARKER, columns_of, decide, is_w
 from service.infactor.mongo import from_bson
 from service.infactor.users import Account, preferred
 from service.infactor.warnings import WarningCode, warning
+from service.kit import tracing
 from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.services import Services
@@ -94,11 +95,26 @@ def _deliver_some(services: Services, connection_id: str) -> bool:
             if ensure_adopted(services, connection_id, [one.quickbooks_id for one in waiting]):
                 with services.database.read() as session:
                     waiting = outbox.due(session, connection_id, now(), _BATCH)
-            deliveries = _deliver_batch(services, infactor, company, waiting)
+            by_webhook = partial(_invoices_by_webhook, services.database, waiting)
+            with tracing.work("company.deliver", connection_id, by_webhook):
+                deliveries = _deliver_batch(services, infactor, company, waiting)
     except InfactorUnavailable:
         return False
     DeliveryResults(services.settings, company, deliveries).save(services.database)
     return len(waiting) == _BATCH
+
+
+def _invoices_by_webhook(
+    database: Database, waiting: Sequence[Outgoing]
+) -> dict[str | None, list[str]]:
+    """Return which invoices each webhook brought, for their traces."""
+    with database.read() as session:
+        recorded = {one.quickbooks_id: one.recorded_at for one in waiting}
+        webhooks = inbox.webhooks_of(session, waiting[0].connection_id, recorded)
+    found: dict[str | None, list[str]] = {}
+    for one in waiting:
+        found.setdefault(webhooks.get(one.quickbooks_id), []).append(one.id)
+    return found
 
 
 def _deliver_batch(
@@ -187,6 +203,9 @@ class DeliveryResults:
         self._at = now()
         self._receipts: list[dict[str, Any]] = []
         self._documents: list[dict[str, Any]] = []
+        self._warnings: dict[str, Sequence[Mapping[str, str]]] = {}
+        self._fixed: dict[str, Sequence[Mapping[str, str]]] = {}
+        self._caught_up: dict[str, int] = {}
         self._frozen: list[Invoice | Outgoing] = []
         self._changed: dict[str, list[Found]] = {}
         self._changes: list[DocumentChange] = []
@@ -195,12 +214,16 @@ class DeliveryResults:
     def save(self, database: Database) -> None:
         """Store everything in one transaction; what was not delivered becomes due again later."""
         with database.write() as session:
+            connections.lock(session, self._company.id)
             ids = [delivery.invoice.id for delivery in self._deliveries]
-            current = outbox.lock_progress(session, ids)
+            current = outbox.progress(session, ids)
             for delivery in self._deliveries:
                 if delivery.invoice.id in current:  # else it was forgotten meanwhile
                     self._add(current[delivery.invoice.id], delivery)
             outbox.save_progress(session, list(current.values()))
+            outbox.save_revisions(session, self._caught_up)
+            outbox.save_warnings(session, self._warnings)
+            outbox.note_fixed(session, self._fixed, self._at)
             outbox.add_receipts(session, self._receipts)
             for sent in self._frozen:
                 inbox.take_back(session, sent.connection_id, sent.quickbooks_id, sent.recorded_at)
@@ -230,18 +253,18 @@ class DeliveryResults:
             why = result.why if result else "the document kept changing while it was delivered"
             self._postpone(current, delivery.invoice, why)
             return
-        current.delivery_attempts = 0
+        current.attempts = 0
         action = _action(delivery, result, withdraw=self._settings.infactor_withdraw)
-        # The buyer who decided has seen the invoice, so no warning applies any more.
-        seen_by_buyer = action is Action.FROZEN
-        warnings = [] if seen_by_buyer else list(delivery.order.warnings)
-        if current.delivery_warnings and not warnings and not seen_by_buyer:
-            current.fixed, current.fixed_at = current.delivery_warnings, self._at
-        current.delivery_warnings = warnings
-        if result.newer is not None:
-            _catch_up(current, delivery.invoice, result.newer)
-            return
         sent = delivery.invoice
+        # The buyer who decided has seen the invoice, so no warning applies any more.
+        warnings = [] if action is Action.FROZEN else list(delivery.order.warnings)
+        if warnings != sent.delivery_warnings:
+            self._warnings[sent.id] = warnings
+            if not warnings and action is not Action.FROZEN:
+                self._fixed[sent.id] = sent.delivery_warnings
+        if result.newer is not None:
+            self._catch_up(current, sent, result.newer)
+            return
         # A late worker created an older revision than the one delivered before: the newer is still
         # to do.
         late = current.delivered_revision > sent.revision and result.action is Action.CREATE
@@ -264,11 +287,19 @@ class DeliveryResults:
         self._note_change(delivery, result)
 
     def _postpone(self, current: DeliveryProgress, sent: Invoice | Outgoing, why: str) -> None:
-        pause = backoff(current.delivery_attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
-        current.delivery_error = why
-        current.delivery_attempts += 1
-        current.delivery_due_at = self._at + pause
+        pause = backoff(current.attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
+        current.error = why
+        current.attempts += 1
+        current.due_at = self._at + pause
         log.warning("invoice.not_delivered", invoice=sent.id, revision=sent.revision, why=why)
+
+    def _catch_up(self, current: DeliveryProgress, sent: Invoice | Outgoing, newer: int) -> None:
+        """Continue from Infactor's revision, which is ahead after our database was restored from a
+        backup.
+        """
+        if current.revision == sent.revision:
+            self._caught_up[sent.id] = newer + 1
+            log.warning("invoice.behind", invoice=sent.id, revision=sent.revision, newer=newer)
 
     def _document(
         self, delivery: Delivery, result: DeliveryResult, action: Action
@@ -369,12 +400,3 @@ def _content(delivery: Delivery, result: DeliveryResult) -> dict[str, Any]:
         return dict(seen.document)
     found: dict[str, Any] = from_bson(result.after)
     return found
-
-
-def _catch_up(current: DeliveryProgress, sent: Invoice | Outgoing, newer: int) -> None:
-    """Continue from Infactor's revision, which is ahead after our database was restored from a
-    backup.
-    """
-    if current.revision == sent.revision:
-        current.revision = newer + 1
-        log.warning("invoice.behind", invoice=current.id, revision=sent.revision, newer=newer)

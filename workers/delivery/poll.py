@@ -109,7 +109,7 @@ def _note(session: Session, news: Sequence[DocumentChange], at: datetime) -> set
 
 
 def _still_news(session: Session, news: Sequence[DocumentChange]) -> list[DocumentChange]:
-    """Lock the invoices; leave out what was delivered or forgotten since Infactor was asked."""
+    """Lock the companies; leave out what was delivered or forgotten since Infactor was asked."""
     ids = [change.invoice.id for change in news]
     current = outbox.lock_invoices(session, ids)
     seen = outbox.documents_of(session, ids)
@@ -166,8 +166,10 @@ def poll_buyers(services: Services) -> None:
             return
         found = [i for i in page if preferred(addresses_of(i), registered)[1]]
         if found:
+            ids = [invoice.id for invoice in found]
             with services.database.write() as session:
-                outbox.deliver_as_new_revision(session, [invoice.id for invoice in found])
+                outbox.lock_companies(session, ids)
+                outbox.deliver_as_new_revision(session, ids)
             for connection_id in {invoice.connection_id for invoice in found}:
                 services.jobs.deliver(connection_id)
             log.info("buyers.registered", invoices=len(found))

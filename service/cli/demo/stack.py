@@ -12,10 +12,11 @@ from pathlib import Path
 
 import httpx
 
+from service.cli.exit_status import Exit
 from service.config.example import names
 from service.config.parsers import new_key
 from service.database.engine import Database
-from service.errors import ServiceError
+from service.errors import ConfigurationError, ServiceError
 from service.kit.passwords import hashed
 
 _START_SECONDS = 30.0
@@ -78,7 +79,7 @@ class Stack:
             text=True,
             check=False,
         )
-        if done.returncode not in (0, 1):
+        if done.returncode not in (Exit.OK, Exit.ATTENTION):
             raise StackError(f"{arguments[0]} ended with {done.returncode}: {done.stderr.strip()}")
         return done.stdout.strip()
 
@@ -138,13 +139,13 @@ def _tool() -> list[str]:
 
 
 def _free(port: int, option: str, taken: int = 0) -> int:
-    """Return this port, or a free one for 0; raises StackError if it is in use."""
+    """Return this port, or a free one for 0; raises ConfigurationError if it is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise StackError(
+            raise ConfigurationError(
                 f"port {port} is in use by another program; choose one: {option} PORT"
             ) from None
         free: int = probe.getsockname()[1]

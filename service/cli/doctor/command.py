@@ -9,6 +9,7 @@ import typer
 from service.cli.console import answer, answer_json, hint, says_what_is_wrong
 from service.cli.context import Json, command_services, settings_and_logs
 from service.cli.doctor.check import CheckResult, bad, examine, ok
+from service.cli.exit_status import Exit
 from service.errors import ConfigurationError
 
 _SECONDS = 20.0
@@ -39,13 +40,13 @@ def doctor(
         settings = settings_and_logs(quiet=True)
     except ConfigurationError as e:
         _tell([_setting(line) for line in str(e).splitlines()], as_json=as_json)
-        raise typer.Exit(2) from None
+        raise typer.Exit(Exit.WRONG_USE) from None
     loaded = ok("settings", f"loaded, for QuickBooks' {settings.quickbooks_environment}")
     found = _tell(_chain(loaded, examine(settings, CHECKS, _SECONDS)), as_json=as_json)
     if webhook:
         found += _tell([_wait(seconds)], as_json=as_json)
     if any(finding.verdict == "fail" for finding in found):
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.ATTENTION)
 
 
 def _wait(seconds: float) -> CheckResult:

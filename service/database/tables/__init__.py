@@ -11,12 +11,13 @@ from service.database.tables.coordination import (
     WebhookAnswers,
 )
 from service.database.tables.events import EventPosition, FeedEvent
-from service.database.tables.inbox import Notice
+from service.database.tables.inbox import Notice, NoticeAttempt
 from service.database.tables.invoices import (
     BusyHour,
     BuyerAccount,
     BuyerAddress,
     Customer,
+    DeliveryState,
     Document,
     ErasedRevision,
     Finding,
@@ -32,6 +33,7 @@ from service.database.tables.metadata import Base
 from service.database.tables.operations import (
     Alert,
     AuditEntry,
+    Counter,
     LoginAttempt,
     OperatorSession,
     Sample,
@@ -67,7 +69,9 @@ __all__ = [
     "BuyerAddress",
     "ClockError",
     "Connection",
+    "Counter",
     "Customer",
+    "DeliveryState",
     "DifferenceRow",
     "Document",
     "DocumentCursor",
@@ -84,6 +88,7 @@ __all__ = [
     "Lease",
     "LoginAttempt",
     "Notice",
+    "NoticeAttempt",
     "OAuthState",
     "OldId",
     "OperatorSession",

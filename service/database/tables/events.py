@@ -12,6 +12,9 @@ from service.database.types import ExactJSON, Instant, RowId
 WAITING = "waiting"
 """Which events are still to be sent."""
 
+REFUSED = "waiting AND attempts > 0"
+"""Which of them EVENTS_URL has refused: of each company at most the next one."""
+
 
 class FeedEvent(Base):
     """Something that has happened, written in the transaction in which it did.
@@ -30,6 +33,18 @@ class FeedEvent(Base):
             *("connection_id", "position"),
             sqlite_where=text(WAITING),
             postgresql_where=text(WAITING),
+        ),
+        Index(
+            "ix_events_waiting_since",
+            *("environment", "at", "id"),
+            sqlite_where=text(WAITING),
+            postgresql_where=text(WAITING),
+        ),
+        Index(
+            "ix_events_refused",
+            *("environment", "at", "id"),
+            sqlite_where=text(REFUSED),
+            postgresql_where=text(REFUSED),
         ),
     )
 

@@ -1,4 +1,4 @@
-"""The inbox: one table of notices."""
+"""The inbox: notices, and the attempts at them that failed."""
 
 from datetime import datetime
 
@@ -27,6 +27,13 @@ class Notice(Base):
             "id",
             sqlite_where=text("status = 'parked'"),
             postgresql_where=text("status = 'parked'"),
+        ),
+        # Few of very many, which operators list.
+        Index(
+            "ix_notices_ignored",
+            "id",
+            sqlite_where=text("status = 'ignored'"),
+            postgresql_where=text("status = 'ignored'"),
         ),
         Index("ix_notices_connection", "connection_id", "received_at"),
         Index("ix_notices_handled", "handled_at"),
@@ -78,3 +85,23 @@ class Notice(Base):
     error_message: Mapped[str | None] = mapped_column(Text)
     intuit_tid: Mapped[str | None] = mapped_column(String(128))
     handled_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class NoticeAttempt(Base):
+    """One attempt at a notice that failed; the last one that succeeded stands in the notice itself.
+
+    It is deleted with its notice.
+    """
+
+    __tablename__ = "notice_attempts"
+    __table_args__ = (Index("ix_notice_attempts_notice", "notice_id", "id"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    notice_id: Mapped[int] = mapped_column(RowId, ForeignKey("notices.id", ondelete="CASCADE"))
+    began_at: Mapped[datetime] = mapped_column(Instant)
+    ended_at: Mapped[datetime] = mapped_column(Instant)
+    error_class: Mapped[str] = mapped_column(String(64))
+    error_message: Mapped[str] = mapped_column(Text)
+    intuit_tid: Mapped[str | None] = mapped_column(String(128))
+    # When the next one was planned; None if none was.
+    due_at: Mapped[datetime | None] = mapped_column(Instant)

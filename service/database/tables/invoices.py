@@ -15,7 +15,7 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from service.database.tables.metadata import Base
 from service.database.types import ExactJSON, Instant, Key, Money, RowId
@@ -31,6 +31,9 @@ TO_INVITE = "hold IS NULL AND delivery_warnings <> '[]'"
 
 HELD = "hold IS NOT NULL OR old_rows_held"
 """Which invoices are held; Infactor may have one of them all the same."""
+
+UNSEEN = "seen_at IS NULL"
+"""Which documents were written, and never read back."""
 
 OLD_ROWS_HELD = "old_rows_held"
 """Which invoices wait for somebody to explain rows of Infactor's old import."""
@@ -56,6 +59,7 @@ FIXED = "fixed_at IS NOT NULL"
 WITHDRAWN = "withdrawn"
 """Which documents we have withdrawn."""
 
+_OUTGOING = "delivered_revision < revision"
 
 ALARMING = "closed_at IS NULL AND acknowledged_at IS NULL AND severity = 'critical'"
 """Which findings are alerts."""
@@ -124,6 +128,9 @@ class Invoice(Base):
     __tablename__ = "invoices"
     __table_args__ = (
         UniqueConstraint("connection_id", "quickbooks_id"),
+        # For lists of the API, which go by ids.
+        Index("ix_invoices_company", "connection_id", "id"),
+        Index("ix_invoices_recorded_at", "recorded_at", "id"),
         Index("ix_invoices_newest", "connection_id", "created_ms", "id"),
         Index("ix_invoices_number", "connection_id", "number_key", "id"),
         Index("ix_invoices_amount", "connection_id", "total", "id"),
@@ -205,13 +212,6 @@ class Invoice(Base):
         Index("ix_invoices_twin_name", "twin_name", "created_ms", "id"),
         Index("ix_invoices_twin_email", "twin_email", "created_ms", "id"),
         Index(
-            "ix_invoices_outgoing",
-            "connection_id",
-            "recorded_at",
-            sqlite_where=text("delivered_revision < revision"),
-            postgresql_where=text("delivered_revision < revision"),
-        ),
-        Index(
             "ix_invoices_withdrawn",
             "connection_id",
             "withdrawn_at",
@@ -286,11 +286,6 @@ class Invoice(Base):
     recorded_at: Mapped[datetime] = mapped_column(Instant)
     # Every valid address that QuickBooks gives for the buyer, the document's own first.
     buyer_emails: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
-    # The revision that Infactor's own database has; 0 is none.
-    delivered_revision: Mapped[int] = mapped_column(default=0)
-    delivery_due_at: Mapped[datetime | None] = mapped_column(Instant)
-    delivery_attempts: Mapped[int] = mapped_column(default=0)
-    delivery_error: Mapped[str | None] = mapped_column(Text)
     # What only Infactor's own database shows, such as that no buyer has this address.
     delivery_warnings: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
     # The warnings before one of them last went, and when: what is gone of them has been fixed.
@@ -309,10 +304,47 @@ class Invoice(Base):
     # Infactor has rows of its old import with this Id that nobody can explain.
     old_rows_held: Mapped[bool] = mapped_column(default=False, server_default=false())
 
+    # Only whoever asks for it loads it.
+    delivery: Mapped["DeliveryState"] = relationship(lazy="raise")
+
+    @property
+    def delivered_revision(self) -> int:
+        """The revision that Infactor's own database has, of a loaded `delivery`; 0 is none."""
+        return self.delivery.delivered_revision
+
     @property
     def document_id(self) -> str:
         """The invoiceId of its document in Infactor, which only an adopted row has of its own."""
         return self.id if self.adopted is None else self.adopted_as or self.adopted
+
+
+class DeliveryState(Base):
+    """How far the delivery of an invoice into Infactor's own database is.
+
+    Each invoice has one. It is apart from the invoice, because a delivery changes nothing else, and
+    the invoice's own row is wide and has many indexes. Whoever writes it holds the company's lock.
+    """
+
+    __tablename__ = "delivery_states"
+    __table_args__ = (
+        Index(
+            "ix_delivery_states_outgoing",
+            *("connection_id", "recorded_at", "invoice_id"),
+            sqlite_where=text(_OUTGOING),
+            postgresql_where=text(_OUTGOING),
+        ),
+    )
+
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
+    connection_id: Mapped[str] = mapped_column(String(32))
+    # As the invoice has them.
+    revision: Mapped[int] = mapped_column(default=1)
+    recorded_at: Mapped[datetime] = mapped_column(Instant)
+    # The revision that Infactor's own database has; 0 is none.
+    delivered_revision: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime | None] = mapped_column(Instant)
+    attempts: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None] = mapped_column(Text)
 
 
 class BuyerAddress(Base):
@@ -394,12 +426,23 @@ class ErasedRevision(Base):
 class Document(Base):
     """Infactor's invoice as last seen; its own table here while no other database is configured.
 
-    With Infactor's own database configured, only deliveries and polls write these.
+    With Infactor's own database configured, only deliveries and polls write these. Without foreign
+    keys, which cost more than the row: whoever writes it has its DeliveryState, under the company's
+    lock.
     """
 
     __tablename__ = "documents"
     __table_args__ = (
         Index("ix_documents_state", "connection_id", "supplier_id", "state", "invoice_id"),
+        # For lists of the API.
+        Index("ix_documents_of_state", "state", "invoice_id", "connection_id"),
+        Index("ix_documents_seen_at", "seen_at", "invoice_id"),
+        Index(
+            "ix_documents_written_at",
+            *("written_at", "invoice_id"),
+            sqlite_where=text(UNSEEN),
+            postgresql_where=text(UNSEEN),
+        ),
         Index(
             "ix_documents_withdrawn",
             *("connection_id", "supplier_id", "invoice_id"),
@@ -413,8 +456,8 @@ class Document(Base):
         ),
     )
 
-    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
-    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
+    invoice_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    connection_id: Mapped[str] = mapped_column(String(32))
     # The supplier it was written for: the company may since have been handed over to another.
     supplier_id: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(String(32))
@@ -435,13 +478,13 @@ class Document(Base):
 
 
 class Receipt(Base):
-    """What one delivery of one revision did in Infactor."""
+    """What one delivery of one revision did in Infactor; without a foreign key, as a Document."""
 
     __tablename__ = "receipts"
     __table_args__ = (Index("ix_receipts_invoice", "invoice_id", "id"),)
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"))
+    invoice_id: Mapped[str] = mapped_column(String(32))
     revision: Mapped[int] = mapped_column()
     at: Mapped[datetime] = mapped_column(Instant)
     outcome: Mapped[str] = mapped_column(String(16))  # of an Action: created, refreshed …

@@ -43,6 +43,8 @@ class Alert(Base):
     # When every channel had accepted the message about its beginning, and about its end.
     sent_at: Mapped[datetime | None] = mapped_column(Instant)
     end_sent_at: Mapped[datetime | None] = mapped_column(Instant)
+    # The names of the channels that accepted the last message, as `ALERT_URL, slack:// in …`.
+    sent_to: Mapped[str] = mapped_column(Text, default="", server_default="")
     # Which of several channels have accepted the current message, by key, separated by spaces.
     accepted_by: Mapped[str] = mapped_column(Text, default="")
     attempts: Mapped[int] = mapped_column(default=0)
@@ -54,6 +56,12 @@ class AuditEntry(Base):
     """One action of an operator. It outlives its subject, so it has no foreign key."""
 
     __tablename__ = "audit"
+    __table_args__ = (
+        # What operators list: one person's, one kind, or one company's.
+        Index("ix_audit_actor", "actor", "id"),
+        Index("ix_audit_action", "action", "id"),
+        Index("ix_audit_connection", "connection_id", "id"),
+    )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     at: Mapped[datetime] = mapped_column(Instant, index=True)
@@ -85,6 +93,19 @@ class LoginAttempt(Base):
     # A digest, because people type passwords into the field for names.
     about: Mapped[str] = mapped_column(String(64))
     at: Mapped[datetime] = mapped_column(Instant)
+
+
+class Counter(Base):
+    """A total that only rises, by two labels; see `store.counters`."""
+
+    __tablename__ = "counters"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    first: Mapped[str] = mapped_column(String(64), primary_key=True)
+    second: Mapped[str] = mapped_column(String(255), primary_key=True)
+    total: Mapped[int] = mapped_column(BigInteger)
+    # Everything from before then is in it.
+    counted_until: Mapped[datetime] = mapped_column(Instant)
 
 
 class Sample(Base):

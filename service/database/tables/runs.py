@@ -120,6 +120,14 @@ class Run(Base):
         ),
         Index("ix_runs_newest", "connection_id", "kind", "id"),
         Index("ix_runs_finished", "finished_at"),
+        # What operators list: one kind, or what has gone wrong.
+        Index("ix_runs_kind", "kind", "id"),
+        Index(
+            "ix_runs_error",
+            "id",
+            sqlite_where=text("error IS NOT NULL"),
+            postgresql_where=text("error IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)

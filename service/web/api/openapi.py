@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.kit.version import running_version
+from service.kit.version import released_version
 from service.web.api.problem_details import DOCS, MEDIA_TYPE, ProblemKind
 from service.web.api.route_table import BASE, CALLS, ApiCall
 from service.web.api.schemas import ProblemDetails
@@ -26,6 +26,8 @@ _ALWAYS = (
 )
 _OF_BODIES = (ProblemKind.TOO_LARGE, ProblemKind.UNSUPPORTED_MEDIA_TYPE)
 Schema = dict[str, Any]
+# What else `dispatch` answers with 404.
+_ID: Schema = {"type": "string", "pattern": "^[ -~]{1,64}$"}
 
 
 @cache
@@ -41,7 +43,7 @@ def document() -> Schema:
         "openapi": "3.1.0",
         "info": {
             "title": "infactor-quickbooks",
-            "version": running_version(),
+            "version": released_version(),
             "description": "Suppliers' QuickBooks invoices, for Infactor's own server."
             " Unknown fields may be added to answers at any time: ignore them.",
         },
@@ -100,7 +102,7 @@ def _parameters(call: ApiCall) -> list[Schema]:
     _, components = _components()
     found: list[Schema] = []
     if "{id}" in call.path:
-        found.append({"name": "id", "in": "path", "required": True, "schema": {"type": "string"}})
+        found.append({"name": "id", "in": "path", "required": True, "schema": _ID})
     for name, schema in components[call.query.__name__]["properties"].items():
         bare = {key: value for key, value in schema.items() if key != "description"}
         about = schema.get("description", "")

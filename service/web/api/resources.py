@@ -169,7 +169,7 @@ def _connection(line: ConnectionLine, at: datetime) -> ConnectionResource:
 
 def list_invoices(call: Call) -> InvoiceList:
     query: InvoiceQueries = call.query
-    after = _after(query.after, "invoices", tuple[str, str])
+    after = _after(query.after, "invoices", str)
     with call.services.database.read(seconds=_SECONDS) as session:
         wanted = InvoiceFilter(
             supplier_id=_supplier_id(session, query.supplier),
@@ -182,10 +182,9 @@ def list_invoices(call: Call) -> InvoiceList:
             session, call.environment, wanted, after=after, limit=query.limit + 1
         )
     page, more = found[: query.limit], len(found) > query.limit
-    last = page[-1].invoice if more else None
     return InvoiceList(
         items=[_invoice(one) for one in page],
-        next=cursor_of("invoices", (last.connection_id, last.quickbooks_id)) if last else None,
+        next=cursor_of("invoices", page[-1].invoice.id) if more else None,
     )
 
 
@@ -200,7 +199,7 @@ def _invoice(line: InvoiceLine) -> InvoiceResource:
         due_on=facts.due_date if facts else None,
         withdrawn=bool(document and document.withdrawn),
         held=invoice.hold is not None or invoice.old_rows_held,
-        delivery_error=invoice.delivery_error,
+        delivery_error=invoice.delivery.error,
         approved_at=invoice.approved_at,
         changed_at=max(invoice.recorded_at, seen),
     )

@@ -82,7 +82,7 @@ class EventQueries(_Query, frozen=True, kw_only=True, forbid_unknown_fields=True
     ) = UNSET
 
 
-_Email = Annotated[str, Meta(min_length=3, max_length=320)]
+_Email = Annotated[str, Meta(min_length=3, max_length=320, extra_json_schema={"format": "email"})]
 
 
 class ConnectLinkOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,11 +1,16 @@
 """`/metrics` in Prometheus' format: this process' counters, and figures from the database."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv6Address, ip_address
 from secrets import compare_digest
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
@@ -14,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.kit.metrics import PREFIX
+from service.kit.version import code_digest, released_version
 from service.queries.measures import Measures
 from service.web.state import AppState
 
@@ -77,6 +83,11 @@ class DatabaseCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         up = 0 if self._measures is None else 1
+        yield InfoMetricFamily(
+            f"{PREFIX}build",
+            "What this process runs.",
+            {"version": released_version(), "code": code_digest()},
+        )
         yield _gauge("database_up", "Whether the database answers with this version's schema.", up)
         yield _gauge("reads_allowed", "Metered reads a month: the setting.", self._reads_allowed)
         if self._measures is not None:
@@ -94,14 +105,12 @@ def _notices(measures: Measures) -> Iterable[Metric]:
         "For how long the oldest notice that could be worked on has been due.",
         measures.oldest_due,
     )
-    ended = GaugeMetricFamily(
-        f"{PREFIX}notices_ended_last_hour",
-        "Notices that ended within the last hour, by how.",
-        labels=["status", "outcome"],
+    yield _counters(
+        "notices_ended",
+        "Notices that ended, by how; a minute or two behind.",
+        ("status", "outcome"),
+        measures.ended_notices.items(),
     )
-    for labels, count in measures.ended_notices.items():
-        ended.add_metric(labels, count)
-    yield ended
     yield _gauges(
         "lag_seconds",
         "From the change in QuickBooks to the record, of notices done within the last hour.",
@@ -109,12 +118,6 @@ def _notices(measures: Measures) -> Iterable[Metric]:
         {str(quantile): lag for quantile, lag in measures.lags.items()},
     )
     yield _gauge("lag_notices", "How many notices the lag is of.", measures.lags_known)
-    yield _gauges(
-        "deliveries_last_hour",
-        "Webhook deliveries to all receivers within the last hour, by what was answered.",
-        "outcome",
-        measures.webhook_answers,
-    )
 
 
 def _companies(measures: Measures) -> Iterable[Metric]:
@@ -166,6 +169,12 @@ def _infactor(measures: Measures) -> Iterable[Metric]:
         "severity",
         measures.findings,
     )
+    yield _gauge("events_waiting", "Events that wait for EVENTS_URL.", measures.unsent_events)
+    yield _gauge(
+        "events_oldest_seconds",
+        "For how long the oldest of them has waited.",
+        measures.oldest_event,
+    )
     infactor = measures.infactor
     for name, text, value in (
         (
@@ -193,11 +202,11 @@ def _infactor(measures: Measures) -> Iterable[Metric]:
         if value is not None:
             metric.add_metric([], value)
         yield metric
-    yield _gauges(
-        "receipts_last_hour",
-        "Deliveries into Infactor within the last hour, by what became of them.",
-        "outcome",
-        infactor.receipts if infactor else {},
+    yield _counters(
+        "receipts",
+        "Deliveries into Infactor, by what became of them; a minute or two behind.",
+        ("outcome",),
+        (([outcome], total) for outcome, total in infactor.receipts.items()) if infactor else (),
     )
 
 
@@ -209,6 +218,15 @@ def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Me
     metric = GaugeMetricFamily(f"{PREFIX}{name}", text, labels=[label])
     for key, value in values.items():
         metric.add_metric([key], value)
+    return metric
+
+
+def _counters(
+    name: str, text: str, labels: Sequence[str], totals: Iterable[tuple[Sequence[str], int]]
+) -> Metric:
+    metric = CounterMetricFamily(f"{PREFIX}{name}", text, labels=labels)
+    for values, total in totals:
+        metric.add_metric(values, total)
     return metric
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode
 
 from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
@@ -10,17 +9,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from service import links
-from service.config.settings import Settings
 from service.database.engine import after_commit
-from service.database.tables import Connection, Supplier
+from service.database.tables import Connection
 from service.domain import ConnectionState
 from service.errors import Disconnected, LinkError, SyncError
-from service.kit.clock import now
 from service.operations import actions, disconnect
 from service.store import approvals, runs
 from service.web.ops.companies import LIST, company_of
-from service.web.ops.flash import page, redirect_with
+from service.web.ops.flash import redirect_with
+from service.web.ops.invite import link_for, link_page
 from service.web.ops.session import operator_of
 from service.web.state import AppState
 from service.web.templating import render, row_id
@@ -182,47 +179,23 @@ _DANGEROUS = ("disconnect", "release")
 def make(request: Request[AppState], form: FormData) -> Response:
     """Show a link with which the supplier can connect; it is not stored."""
     services, entry = request.state["services"], company_of(request)
-    address = f"{LIST}/{entry.connection.id}"
+    connection, supplier = entry.connection, entry.supplier
+    address = f"{LIST}/{connection.id}"
     try:
-        url = _url(services.settings, entry.supplier)
+        made = link_for(services.settings, supplier.email, supplier.name, supplier.address)
     except LinkError:
         return redirect_with(request, address, "no-link")
-    actions.link(services.database, entry.connection.id, operator_of(request).actor)
-    return page(
+    actions.link(services.database, connection.id, operator_of(request).actor)
+    return link_page(
         request,
-        "ops/link.html",
-        {
-            "entry": entry,
-            "url": url,
-            "days": links.CONNECT_LIFE.days,
-            "mail": _mail(entry.supplier.email, entry.connection.company_name, url),
-        },
+        made,
+        back=(address, connection.company_name or connection.id),
+        subject=f"Connect {connection.company_name or 'your company'} to Infactor again",
+        body="QuickBooks has ended Infactor's access to your invoices, or is about to.\n"
+        "Please connect again with this link.",
     )
 
 
 def again(request: Request[AppState]) -> Response:
     """Redirect to the company: the link is shown only once."""
     return RedirectResponse(f"{LIST}/{row_id(request)}", 303)
-
-
-def _url(settings: Settings, supplier: Supplier) -> str:
-    token = links.issue(
-        settings.infactor_shared_secret.get_secret_value(),
-        "connect",
-        supplier.email,
-        now=now(),
-        name=supplier.name,
-        address=supplier.address,
-    )
-    return links.connect_url(settings.public_url, token)
-
-
-def _mail(email: str, company: str, url: str) -> str:
-    """Return a mailto: address with the link, for the operator's mail program."""
-    subject = f"Connect {company or 'your company'} to Infactor again"
-    body = (
-        "QuickBooks has ended Infactor's access to your invoices, or is about to.\n"
-        f"Please connect again with this link; it is yours alone:\n\n{url}\n"
-    )
-    fields = urlencode({"subject": subject, "body": body}, quote_via=quote, safe="")
-    return f"mailto:{quote(email, safe='@')}?{fields}"

@@ -1,7 +1,6 @@
-"""The page of a run that stopped at the withdrawal limit, and the operator's decision."""
+"""An operator's decision about a run that stopped at the withdrawal limit."""
 
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -9,12 +8,11 @@ from service.database.engine import after_commit
 from service.database.tables import Run
 from service.infactor.rules.catalogue import word
 from service.operations import actions
-from service.queries import companies
-from service.queries.companies import CompanyEntry
-from service.store import approvals, connections, runs
+from service.store import approvals, connections
 from service.web.ops.companies import LIST
 from service.web.ops.flash import page, redirect_with
-from service.web.ops.forms import number, words
+from service.web.ops.forms import words
+from service.web.ops.runs import detail, facts_of, run_of
 from service.web.ops.session import operator_of
 from service.web.state import AppState
 
@@ -23,18 +21,17 @@ _MOST_SHOWN = 200
 
 
 def question(request: Request[AppState]) -> Response:
-    """Show why the run has stopped, and ask whether to approve or reject it."""
-    run, entry = _run(request)
+    """Show why the run has stopped, and ask whether to approve or reject it; or how it stands."""
+    run, entry = run_of(request)
     if not approvals.is_waiting(run):
-        return redirect_with(request, _company(run), _NOT_WAITING)
+        return detail(request)
     with request.state["services"].database.read() as session:
         found = approvals.withdrawals(session, run)
     return page(
         request,
         "ops/decide.html",
         {
-            "run": run,
-            "entry": entry,
+            **facts_of(run, entry),
             "seen": seen(run),
             "rows": found[:_MOST_SHOWN],
             "more": max(0, len(found) - _MOST_SHOWN),
@@ -47,7 +44,7 @@ def question(request: Request[AppState]) -> Response:
 
 def approve(request: Request[AppState], form: FormData) -> Response:
     """Let the run continue, and redirect to its company's page, which says so."""
-    run, entry = _run(request)
+    run, entry = run_of(request)
     if not _decide(request, form, run, reject=False):
         return redirect_with(request, _company(run), _NOT_WAITING)
     goes_on = actions.is_readable(entry.connection)
@@ -56,7 +53,7 @@ def approve(request: Request[AppState], form: FormData) -> Response:
 
 def reject(request: Request[AppState], form: FormData) -> Response:
     """End the run, and redirect to its company's page, which says so."""
-    run, _ = _run(request)
+    run, _ = run_of(request)
     done = _decide(request, form, run, reject=True)
     return redirect_with(request, _company(run), "dropped" if done else _NOT_WAITING)
 
@@ -80,20 +77,6 @@ def seen(run: Run) -> str:
     Invoices that join what waits are a later one, too.
     """
     return f"{run.halted_at.isoformat()} {run.generation}" if run.halted_at is not None else ""
-
-
-def _run(request: Request[AppState]) -> tuple[Run, CompanyEntry]:
-    """Return the run in the address, and its company; 404 for another environment."""
-    services, run_id = request.state["services"], number(request.path_params["id"])
-    if run_id is None:
-        raise HTTPException(404)
-    with services.database.read() as session:
-        run = runs.get(session, run_id)
-        environment = services.settings.quickbooks_environment
-        entry = companies.one(session, environment, run.connection_id) if run else None
-    if run is None or entry is None:
-        raise HTTPException(404)
-    return run, entry
 
 
 def _company(run: Run) -> str:

@@ -40,7 +40,7 @@ _ENDS_SOON = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class ConnectionStatus:
-    """A connection's state in words, and its colour."""
+    """A state of a connection or a run in words, and its colour."""
 
     words: str
     kind: str  # good | warn | bad | plain
@@ -186,8 +186,8 @@ def _seen_now(request: Request[AppState]) -> dict[str, Any]:
             "connection": connection,
             "readable": readable,
             "ends": ends_soon(connection),
-            "retry": _may_be_tried(connection, [run for run, _ in context["runs"]]),
-            "stopped": any(approvals.is_waiting(run) for run, _ in context["runs"]),
+            "retry": _may_be_tried(connection, [run for run, *_ in context["runs"]]),
+            "stopped": any(approvals.is_waiting(run) for run, *_ in context["runs"]),
         },
     )
     return {
@@ -226,7 +226,10 @@ def _facts(session: Session, entry: CompanyEntry) -> dict[str, Any]:
             findings.by_severity(session, connection.environment, connection.id).values()
         ),
         "advice": wording.advice,
-        "runs": [(run, counted(run)) for run in sorted(filter(None, newest), key=_urgency)],
+        "runs": [
+            (run, counted(run), run_status(run))
+            for run in sorted(filter(None, newest), key=_urgency)
+        ],
         "is_waiting": approvals.is_waiting,
         "is_rejected": approvals.is_rejected,
     }
@@ -246,7 +249,7 @@ def _deliveries(session: Session, entry: CompanyEntry, settings: Settings) -> di
     return {
         "outgoing": outbox.backlog(session, *company),
         "refused": refused,
-        "refusal": ((first and first.delivery_error) or "")[:_LONGEST_ERROR],
+        "refusal": ((first and first.delivery.error) or "")[:_LONGEST_ERROR],
     }
 
 
@@ -295,6 +298,26 @@ def ends_soon(connection: Connection) -> bool:
 
 def _ended() -> ConnectionStatus:
     return ConnectionStatus("Disconnected", "plain")
+
+
+def run_status(run: Run) -> ConnectionStatus:
+    """Return how a run stands; one that left a difference or an error is never good."""
+    if approvals.is_waiting(run):
+        return ConnectionStatus("Needs a decision", "warn")
+    if approvals.is_rejected(run):
+        return ConnectionStatus("Ended by an operator", "plain")
+    if run.state == RunState.ACTIVE:
+        waits = run.error is not None
+        return ConnectionStatus("Waiting" if waits else "Under way", "warn" if waits else "plain")
+    if run.state == RunState.FAILED:
+        return ConnectionStatus("Failed", "bad")
+    if run.kind == RunKind.RECONCILE:
+        return verdict(run)
+    return (
+        ConnectionStatus("Done", "good")
+        if run.error is None
+        else ConnectionStatus("Incomplete", "bad")
+    )
 
 
 def verdict(run: Run | None) -> ConnectionStatus:

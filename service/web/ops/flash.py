@@ -113,7 +113,7 @@ def read(request: Request[AppState]) -> Flash | None:
     if not is_proof(given, settings, _PURPOSE, *about):
         return None
     good, text = _TEXTS[word]
-    notices = "1 notice" if count == "1" else f"{int(count):,} notices"
+    notices = "1 event" if count == "1" else f"{int(count):,} events"
     return Flash(text.format(count=notices), good)
 
 

@@ -1,29 +1,35 @@
-"""The operators' list of notices, and their replay."""
+"""The operators' list of notices, the page of each, and their replay."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from service.database.tables import Notice
+from service.database.tables import Notice, NoticeAttempt
 from service.domain import ConnectionState, NoticeStatus
+from service.errors import ConfigurationError
+from service.kit import exact_json
 from service.kit.clock import now
 from service.monitoring.notices import STUCK as STUCK_AFTER
 from service.operations import actions
 from service.queries import companies, notices
-from service.store import connections
+from service.services import Services
+from service.store import connections, inbox
 from service.web.ops.flash import page, redirect_with
 from service.web.ops.forms import asking, number, numbers, words
 from service.web.ops.session import operator_of
 from service.web.state import AppState
 from service.web.templating import render
-from service.wording import what, why
+from service.wording import span, what, why
 
 LIST = "/ops/notices"
 NEWS = f"{LIST}/live"
@@ -37,6 +43,11 @@ FILTERS: tuple[str, ...] = (
     NoticeStatus.IGNORED,
 )
 _ASK_NO_MORE = 286  # tells htmx to stop polling; it shows the answer
+_MOST_ATTEMPTS = 50
+_LONGEST_BODY = 100_000
+_SECRET = re.compile("realm|account|token|secret|password|signature|authorization", re.IGNORECASE)
+_REALM_IDS = re.compile(rb"\d{14,}")
+_FORMATS = {"cloudevents": "CloudEvents", "legacy": "QuickBooks' older format", "own": "our own"}
 _KINDS = {
     NoticeStatus.PENDING: "plain",
     NoticeStatus.DONE: "good",
@@ -165,6 +176,148 @@ def replay(request: Request[AppState], form: FormData) -> Response:
     return redirect_with(
         request, asked.address(last=asked.last), "replayed" if count else "nothing-replayed", count
     )
+
+
+def replay_one(request: Request[AppState], form: FormData) -> Response:
+    """Make the notice in the address pending again, and redirect to its page."""
+    services, notice = request.state["services"], _notice(request)
+    address = f"{LIST}/{notice.id}"
+    if notice.connection_id is None:
+        return redirect_with(request, address, "nothing-replayed")
+    count, whose = actions.replay(
+        services.database,
+        [notice.connection_id],
+        operator_of(request).actor,
+        {"notice": notice.id},
+        notice_ids=[notice.id],
+    )
+    for connection_id in whose:
+        with services.database.read() as session:
+            connection = connections.get(session, connection_id)
+        if connection is not None and connection.state == ConnectionState.CONNECTED:
+            request.state["nudges"].sync(connection_id)
+    return redirect_with(request, address, "replayed" if count else "nothing-replayed", count)
+
+
+def detail(request: Request[AppState]) -> Response:
+    """Show one notice: what it says, each attempt at it, and what came with it."""
+    services, notice = request.state["services"], _notice(request)
+    with services.database.read() as session:
+        names = companies.names(session, [notice.connection_id] if notice.connection_id else [])
+        called = notices.numbers(session, [notice]).get(notice.id)
+        failed = notices.failed_attempts(session, notice.id, _MOST_ATTEMPTS + 1)
+        invoice_id = notices.invoice_of(session, notice)
+    shown = attempts_of(notice, failed[:_MOST_ATTEMPTS])
+    return page(
+        request,
+        "ops/notice.html",
+        {
+            "notice": notice,
+            "what": what(notice, called),
+            "why": why(notice),
+            "verified": _verified(notice),
+            "formats": _FORMATS,
+            "company": names.get(notice.connection_id or ""),
+            "invoice_id": invoice_id,
+            "kind": _KINDS[NoticeStatus(notice.status)],
+            "attempts": shown,
+            "more": len(failed) > _MOST_ATTEMPTS,
+            "may_return": _may_return(notice),
+            "body": _body(services, notice),
+            "at": now(),
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at a notice: when it began, its result, and how long it took.
+
+    `took` is in seconds, None while it is under way; `due_at` is when the next was planned.
+    """
+
+    began_at: datetime
+    result: str
+    kind: str  # good | bad | plain
+    took: str | None
+    intuit_tid: str | None = None
+    due_at: datetime | None = None
+
+
+def attempts_of(notice: Notice, failed: Sequence[NoticeAttempt]) -> list[Attempt]:
+    """Return the attempts, the newest first: the one that the notice keeps, then failed ones."""
+    made = [
+        Attempt(
+            began_at=one.began_at,
+            result=one.error_message,
+            kind="plain" if one.error_class == inbox.LOST else "bad",
+            took=took(one.began_at, one.ended_at),
+            intuit_tid=one.intuit_tid,
+            due_at=one.due_at,
+        )
+        for one in failed
+    ]
+    began = notice.last_attempt_at
+    if began is None or (failed and failed[0].began_at >= began):
+        return made
+    if notice.claimed_by is not None:
+        return [Attempt(began, "", "plain", None), *made]
+    if notice.status == NoticeStatus.DONE and notice.handled_at is not None:
+        done = Attempt(began, notice.reason or "recorded", "good", took(began, notice.handled_at))
+        return [done, *made]
+    return made
+
+
+def took(began: datetime, ended: datetime) -> str:
+    """Return how long something took, in milliseconds below a second."""
+    seconds = max(0.0, (ended - began).total_seconds())
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 10 else span(seconds)
+
+
+def _notice(request: Request[AppState]) -> Notice:
+    """Return the notice in the address; 404 for another environment."""
+    services, notice_id = request.state["services"], number(request.path_params["id"])
+    if notice_id is not None:
+        with services.database.read() as session:
+            environment = services.settings.quickbooks_environment
+            found = notices.one(session, environment, notice_id)
+        if found is not None:
+            return found
+    raise HTTPException(404)
+
+
+def _verified(notice: Notice) -> str:
+    if notice.format == "own":
+        return "Not needed: this service sent it to itself"
+    return "Yes, by its intuit-signature (HMAC-SHA256); nothing else is stored"
+
+
+def _body(services: Services, notice: Notice) -> str | None:
+    """Return the kept body for people, without what may be secret; None if none is kept."""
+    if notice.body_sealed is None or notice.dedupe_key is None:
+        return None
+    try:
+        kept = services.vault.open(notice.body_sealed, notice.dedupe_key).encode("latin-1")
+    except ConfigurationError:
+        return "It cannot be opened: none of ENCRYPTION_KEYS fits."
+    try:
+        told = msgspec.json.format(exact_json.encode(_masked(exact_json.decode(kept))), indent=2)
+    except (ValueError, TypeError, RecursionError):
+        told = _REALM_IDS.sub(b"(id)", kept)
+    return told.decode(errors="replace")[:_LONGEST_BODY]
+
+
+def _masked(value: Any) -> Any:
+    """Return this JSON value without realm ids, and without what is called a secret."""
+    if isinstance(value, dict):
+        return {
+            name: "…" if _SECRET.search(str(name)) else _masked(one) for name, one in value.items()
+        }
+    if isinstance(value, list):
+        return [_masked(one) for one in value]
+    return value
 
 
 def _known(word: str, words_: Collection[str]) -> str:

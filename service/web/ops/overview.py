@@ -23,7 +23,7 @@ from service.monitoring.summary import Summary
 from service.queries import measures
 from service.queries.measures import Span
 from service.web.ops import chart
-from service.web.ops.chart import Chart, Frame, Series
+from service.web.ops.chart import Chart, Frame, Measure, Series
 from service.web.ops.flash import page
 from service.web.state import AppState
 from service.web.templating import part, render
@@ -49,12 +49,13 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """How far back the charts go, and how many samples make one value."""
+    """How far back the charts go, how many samples make one value, and the time between ticks."""
 
     name: str
     words: str
     back: timedelta
     slots: int
+    every: timedelta
 
     @property
     def step(self) -> timedelta:
@@ -65,9 +66,9 @@ class Range:
 RANGES = {
     one.name: one
     for one in (
-        Range("24h", "24 hours", timedelta(hours=24), 1),
-        Range("7d", "7 days", timedelta(days=7), 6),
-        Range("30d", "30 days", timedelta(days=30), 24),
+        Range("24h", "24 hours", timedelta(hours=24), 1, timedelta(hours=6)),
+        Range("7d", "7 days", timedelta(days=7), 6, timedelta(days=1)),
+        Range("30d", "30 days", timedelta(days=30), 24, timedelta(days=5)),
     )
 }
 
@@ -166,7 +167,7 @@ def charts(known: tuple[Span, ...], which: Range, slot: int) -> tuple[Chart, ...
     seconds.
     """
     end = measures.begin_of(slot + 1)
-    frame = Frame(end - which.back, end, which.step)
+    frame = Frame(end - which.back, end, which.step, which.every)
     minutes = which.step / timedelta(minutes=1)
 
     def values(field: str, per: float = 1.0) -> list[tuple[datetime, float | None]]:
@@ -175,20 +176,20 @@ def charts(known: tuple[Span, ...], which: Range, slot: int) -> tuple[Chart, ...
             for one in known
         ]
 
-    lag = (Series("95 of 100 within", values("lag_p95")), Series("Half within", values("lag_p50")))
+    lag = (Series("p95", values("lag_p95")), Series("Median", values("lag_p50")))
     ended = [
         Series(words, values(field, minutes))
         for field, words in (("done", "Done"), ("ignored", "Ignored"), ("parked", "Parked"))
     ]
     return (
-        chart.lines("lag", "From change in QuickBooks to record", lag, frame, span_of),
-        chart.bars("ended", "Notices per minute, by what became of them", ended, frame, rate),
+        chart.lines("lag", "Sync latency", lag, frame, _SECONDS),
+        chart.bars("ended", "Events a minute", ended, frame, _RATE),
         chart.lines(
             "oldest",
-            "How long the oldest due notice has waited",
+            "Wait of the oldest event",
             [Series("Oldest", values("oldest_pending"))],
             frame,
-            span_of,
+            _SECONDS,
         ),
     )
 
@@ -200,3 +201,7 @@ def span_of(seconds: float) -> str:
 
 def rate(per_minute: float) -> str:
     return f"{per_minute:.1f}" if 0 < per_minute < 10 else f"{per_minute:,.0f}"
+
+
+_SECONDS = Measure("seconds", chart.span_axis, span_of)
+_RATE = Measure("rate", chart.count_axis, rate)

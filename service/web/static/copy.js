@@ -1,32 +1,47 @@
-// Copies what is shown to be taken along, and says so; without this it is chosen and copied by hand.
+// Copies what a button names, and says so; without this, or without leave, it is chosen instead.
 (() => {
-  const box = document.querySelector("textarea.secret");
-  const button = document.getElementById("copy");
-  const copied = document.getElementById("copied");
-  if (!box || !button) return;
+  document.documentElement.classList.add("can-copy");
+  const said = document.createElement("p");
+  said.className = "unseen";
+  said.setAttribute("role", "status");
+  document.body.append(said);
 
-  // A press puts the cursor somewhere only after it has given focus.
-  box.addEventListener("focus", () => setTimeout(() => {
-    if (document.activeElement === box) box.select();
-  }));
+  const choose = (element) => {
+    if (element.select) {
+      element.focus();
+      element.select();
+    } else {
+      getSelection().selectAllChildren(element);
+    }
+  };
 
-  const copy = async () => {
+  const copy = async (text, shown) => {
     try {
-      await navigator.clipboard.writeText(box.value);
+      await navigator.clipboard.writeText(text);
       return true;
     } catch {  // not over plain HTTP, or not allowed
-      box.focus();
-      box.select();
+      choose(shown);
       return document.execCommand("copy");
     }
   };
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    copied.textContent = "";
-    const done = await copy();
+
+  // On the document, because pages swap in new buttons.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button.copy");
+    if (!button) return;
+    const named = button.dataset.copyFrom;
+    const shown = named ? document.getElementById(named) : button.previousElementSibling;
+    const done = await copy(button.dataset.copy ?? shown.value, shown);
     button.focus();
+    said.textContent = "";
+    button.dataset.done = done ? "Copied" : "Press Ctrl+C";
     // Said again, however often it is pressed.
-    const words = done ? "Copied" : "Select the link and copy it by hand";
-    setTimeout(() => { copied.textContent = words; }, 50);
+    setTimeout(() => { said.textContent = done ? "Copied" : "Chosen: press Ctrl and C"; }, 50);
+    setTimeout(() => { delete button.dataset.done; }, 2000);
+  });
+  // A press puts the cursor somewhere only after it has given focus.
+  document.addEventListener("focusin", (event) => {
+    if (!event.target.matches("textarea.secret")) return;
+    setTimeout(() => { if (document.activeElement === event.target) event.target.select(); });
   });
 })();

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.database.types import instant_text
 from service.domain import RealmId
+from service.kit import tracing
 from service.kit.metrics import notices_received
 from service.kit.text import one_line
 from service.kit.vault import Vault
@@ -184,8 +185,10 @@ async def _take(state: AppState, headers: Mapping[bytes, bytes], coming: "_Body"
         notices = await run_in_threadpool(_verified, *check)
     else:
         notices = _verified(*check)
+    webhook_id = (notices[0].webhook_id if notices else None) or token_hex(16)
     try:
-        await state["intake"].store(notices, _trace_id(headers.get(b"intuit-t-id", b"")))
+        with tracing.received(webhook_id, len(notices)):
+            await state["intake"].store(notices, _trace_id(headers.get(b"intuit-t-id", b"")))
     except NotStored as e:
         raise _Refused("not_stored", 503, f"{e}: please send again") from None
 

@@ -59,6 +59,15 @@ def test_a_view_link_shows_the_supplier_s_invoices(api: Api, company: str) -> No
             400,
             "this link contains characters that cannot be shown",
         ),
+        (
+            {
+                "email": f"{'a' * 60}@{'b' * 60}.com",
+                "name": "\U00020000" * 200,
+                "address": "\U00020000" * 500,
+            },
+            400,
+            "name and address together are too long for a link",
+        ),
         ({**SUPPLIER, "realm": "1"}, 400, "the body: contains unknown field `realm`"),
         ([], 400, "the body: expected `object`, got `array`"),
         ({"email": "a" * 17_000}, 413, "it has more than 16384 bytes"),

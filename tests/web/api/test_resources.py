@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from service.database.tables import Document, Finding, Invoice, Notice, SettlementRow
+from service.database.tables import (
+    DeliveryState,
+    Document,
+    Finding,
+    Invoice,
+    Notice,
+    SettlementRow,
+)
 from service.kit.clock import now
 from tests.builders import a_customer, a_finding, an_invoice
 from tests.web.api.conftest import Api
@@ -122,7 +129,9 @@ class TestInvoices:
             row = session.get_one(Invoice, api.place.invoice_id("1"))
             values = {c.key: getattr(row, c.key) for c in Invoice.__table__.columns}
             for new in ("0", "35"):
-                session.add(Invoice(**values | {"id": f"new-{new}", "quickbooks_id": new}))
+                state = DeliveryState(connection_id=both[0], recorded_at=row.recorded_at)
+                added = values | {"id": f"new-{new}", "quickbooks_id": new, "delivery": state}
+                session.add(Invoice(**added))
         rest = api.items("/invoices", **query | {"after": first["next"]})
         assert ids(first["items"]) == ["1", "2", "3"]
         assert ids(rest) == ["35", "4", "5", "6", "7"]

@@ -136,7 +136,8 @@ def test_of_very_many_things_that_are_wrong_the_first_are_shown(
     page = said(browser.get("/ops/").text)
     assert "35 things are wrong" in page
     assert page.count("QuickBooks no longer accepts") == 30
-    assert "And 5 more: infactor-quickbooks status names them all." in page
+    command = "infactor-quickbooks status"
+    assert f"And 5 more: {command} Copy {command} names them all." in page
 
 
 class TestWithInfactorsDatabase:
@@ -180,7 +181,7 @@ class TestWithInfactorsDatabase:
         late = {"recorded_at": now() - timedelta(minutes=25)}
         rows = DeliveryRows(place.services.database, company)
         rows.invoice("1", **late)
-        rows.invoice("2", **late, delivery_error="error <121>")
+        rows.invoice("2", **late, error="error <121>")
         DeliveryRows(place.services.database, "t0").invoice("1")
         page = browser.get("/ops/").text
         assert "deliveries.stuck" in page
@@ -207,7 +208,7 @@ class TestWithInfactorsDatabase:
         add_companies(place, ["On Time"], prefix="t")
         rows = DeliveryRows(place.services.database, company)
         rows.invoice("1")
-        rows.invoice("2", delivery_error="error <121>")
+        rows.invoice("2", error="error <121>")
         DeliveryRows(place.services.database, "t0").invoice("1")
         overview = browser.get("/ops/").text
         assert "deliveries.refused" in overview

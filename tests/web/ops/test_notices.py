@@ -101,7 +101,7 @@ def status_of(place: Place, notice_id: int) -> str:
 
 def test_without_a_notice_the_page_says_where_to_look(browser: TestClient) -> None:
     page = said(browser.get("/ops/notices").text)
-    assert "No notice yet" in page
+    assert "No event yet" in page
     assert "events and verifier token in Intuit" in page
 
 
@@ -173,7 +173,7 @@ def test_what_is_stuck_says_what_to_do_and_offers_nothing_else(
     advice = "Those with an error: QuickBooks answered so; check the company. Those without"
     assert advice in said(page)
     assert "Choose" not in page
-    assert "Retry the chosen ones" not in page
+    assert "Retry selected" not in page
     first, second = said(page.split("<tbody")[1]).split("3 attempts")
     assert "was due" in first
     assert "next try" not in first
@@ -207,7 +207,7 @@ def test_a_search_finds_by_every_id_and_by_company(
     assert found(browser, "77") == [other]
     assert found(browser, "77", status="done") == []
     assert found(browser, "supplier@example.com") == []
-    assert "No notice fits" in said(browser.get("/ops/notices?q=nothing").text)
+    assert "No event fits" in said(browser.get("/ops/notices?q=nothing").text)
 
 
 @pytest.mark.parametrize("status", ["pending", "stuck", "parked", "done", "ignored"])
@@ -217,7 +217,7 @@ def test_an_empty_list_speaks_of_a_search_only_where_there_was_one(
     page = said(browser.get(f"/ops/notices?status={status}").text)
     assert f"Nothing is {status}" in page
     assert "fits" not in page
-    assert "No notice fits" in said(browser.get(f"/ops/notices?status={status}&q=7").text)
+    assert "No event fits" in said(browser.get(f"/ops/notices?status={status}&q=7").text)
     turned = browser.get(f"/ops/notices?status={status}&before=1&after=99").text
     assert "Nothing more on this page" in said(turned)
     assert f'<a href="/ops/notices?status={status}">Start again' in turned
@@ -235,7 +235,7 @@ def test_a_selection_is_put_back_and_nothing_else(
     ignored, pending = add(place, company, "ignored"), add(place, company, "pending")
     where, told = replayed(browser, first, second, ignored, pending, status="parked", before="99")
     assert where == "/ops/notices?status=parked&before=99"
-    assert told == "2 notices will be retried."
+    assert told == "2 events will be retried."
     assert [status_of(place, one) for one in (first, second, third, ignored)] == [
         "pending",
         "pending",
@@ -253,7 +253,7 @@ def test_one_notice_is_put_back_by_its_number(
     place: Place, company: str, browser: TestClient
 ) -> None:
     one = add(place, company, "parked")
-    assert replayed(browser, one)[1] == "1 notice will be retried."
+    assert replayed(browser, one)[1] == "1 event will be retried."
     assert place.only("SELECT details FROM audit ORDER BY id DESC LIMIT 1") == (
         f'{{"notices":1,"companies":1,"notice":{one}}}'
     )
@@ -265,21 +265,21 @@ def test_all_parked_notices_of_a_page_are_put_back_at_once(
     ids = [add(place, company, "parked") for _ in range(52)]
     unknown = add(place, None, "parked")
     page = browser.get("/ops/notices?status=parked").text
-    assert page.count('name="all" value="yes">Retry all shown') == 2  # above and below
+    assert page.count('name="all" value="yes">Retry all on this page') == 2  # above and below
     shown_ids = re.findall('name="shown" value="([0-9]+)"', page)
     assert len(shown_ids) == 49
     form = {"shown": shown_ids, "notice": shown_ids[:1], "status": "parked"}
     answer = browser.post("/ops/notices/replay", data={**form, "all": "yes"})
     assert answer.headers["location"] == "/ops/notices?status=parked"
     page = browser.get("/ops/notices?status=parked").text
-    assert flash_in(page) == "49 notices will be retried."
+    assert flash_in(page) == "49 events will be retried."
     assert shown(page) == [unknown, *ids[2::-1]]
-    assert page.count("Retry all shown") == 1
+    assert page.count("Retry all on this page") == 1
     add(place, company, "done")
     for elsewhere in ("", "?status=done"):
         page = browser.get(f"/ops/notices{elsewhere}").text
-        assert "Retry the chosen ones" in page
-        assert "Retry all shown" not in page
+        assert "Retry selected" in page
+        assert "Retry all on this page" not in page
         assert 'name="shown"' not in page
 
 
@@ -322,7 +322,7 @@ class TestOnPostgreSQL:
             assert browser.get(f"/ops/connections?after={after}").status_code == 200
         for text in ("1", "1-abc", "e" * 32, "books"):
             assert found(browser, text) == [parked], text
-        assert replayed(browser, parked)[1].startswith("1 notice will be retried")
+        assert replayed(browser, parked)[1].startswith("1 event will be retried")
         assert audited(place)[1:] == [("ops:ada", "replay", company)]
 
 
@@ -386,7 +386,7 @@ def test_what_quickbooks_cannot_show_says_where_it_is_and_what_to_do(
         " QuickBooks, then retry this. Or contact Intuit's support with this intuit_tid."
         " intuit_tid 1-abc-def"
     ) in said(page)
-    assert f'aria-label="Choose notice {unreadable}"' in page
+    assert f'aria-label="Choose event {unreadable}"' in page
 
 
 @pytest.mark.parametrize("reason", OwnNotice)

@@ -25,6 +25,7 @@ def upgrade() -> None:
     _suppliers()
     _inbox()
     _invoices()
+    _documents()
     _runs()
     _coordination()
     _operations()
@@ -34,15 +35,30 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in (
         *("events", "event_positions"),
-        *("samples", "login_attempts", "operator_sessions", "audit", "alerts"),
+        *("samples", "counters", "login_attempts", "operator_sessions", "audit", "alerts"),
         *("reads", "processes", "paces", "leases", "heartbeats", "deliveries"),
         *("clock_errors", "breakers"),
         *("runs_seen", "runs"),
         *("findings", "receipts", "documents", "settlements", "erased_revisions"),
         *("revisions", "old_ids"),
-        *("invoices_to_judge", "invoices", "busy_hours", "buyer_addresses", "buyer_accounts"),
+        *(
+            "invoices_to_judge",
+            "delivery_states",
+            "invoices",
+            "busy_hours",
+            "buyer_addresses",
+            "buyer_accounts",
+        ),
         "customers",
-        *("notices", "spent_links", "oauth_states", "sessions", "connections", "suppliers"),
+        *(
+            "notice_attempts",
+            "notices",
+            "spent_links",
+            "oauth_states",
+            "sessions",
+            "connections",
+            "suppliers",
+        ),
     ):
         op.drop_table(table)
 
@@ -174,6 +190,7 @@ def _inbox() -> None:
     op.create_index("ix_notices_connection", "notices", ["connection_id", "received_at"])
     op.create_index("ix_notices_entity", "notices", ["entity_id"])
     op.create_index("ix_notices_handled", "notices", ["handled_at"])
+    op.create_index("ix_notices_ignored", "notices", ["id"], **_where("status = 'ignored'"))
     op.create_index(
         "ix_notices_parked", "notices", ["connection_id", "id"], **_where("status = 'parked'")
     )
@@ -184,6 +201,23 @@ def _inbox() -> None:
     op.create_index(
         "ix_notices_unconnected", "notices", ["realm_digest"], **_where("connection_id IS NULL")
     )
+    op.create_table(
+        "notice_attempts",
+        sa.Column("id", _ROW_ID, primary_key=True),
+        sa.Column(
+            "notice_id",
+            _ROW_ID,
+            sa.ForeignKey("notices.id", ondelete="CASCADE"),
+            nullable=False,
+        ),
+        sa.Column("began_at", _INSTANT, nullable=False),
+        sa.Column("ended_at", _INSTANT, nullable=False),
+        sa.Column("error_class", sa.String(64), nullable=False),
+        sa.Column("error_message", sa.Text, nullable=False),
+        sa.Column("intuit_tid", sa.String(128)),
+        sa.Column("due_at", _INSTANT),
+    )
+    op.create_index("ix_notice_attempts_notice", "notice_attempts", ["notice_id", "id"])
 
 
 def _invoices() -> None:
@@ -252,10 +286,6 @@ def _invoices() -> None:
         sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("recorded_at", _INSTANT, nullable=False),
         sa.Column("buyer_emails", _JSON, nullable=False, server_default="[]"),
-        sa.Column("delivered_revision", sa.Integer, nullable=False, server_default=sa.text("0")),
-        sa.Column("delivery_due_at", _INSTANT),
-        sa.Column("delivery_attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
-        sa.Column("delivery_error", sa.Text),
         sa.Column("delivery_warnings", _JSON, nullable=False, server_default="[]"),
         sa.Column("fixed", _JSON, nullable=False, server_default="[]"),
         sa.Column("fixed_at", _INSTANT),
@@ -293,14 +323,10 @@ def _invoices() -> None:
         ["connection_id", "created_ms", "id"],
         **_where("hold IS NOT NULL OR old_rows_held"),
     )
+    op.create_index("ix_invoices_company", "invoices", ["connection_id", "id"])
+    op.create_index("ix_invoices_recorded_at", "invoices", ["recorded_at", "id"])
     op.create_index("ix_invoices_newest", "invoices", ["connection_id", "created_ms", "id"])
     op.create_index("ix_invoices_number", "invoices", ["connection_id", "number_key", "id"])
-    op.create_index(
-        "ix_invoices_outgoing",
-        "invoices",
-        ["connection_id", "recorded_at"],
-        **_where("delivered_revision < revision"),
-    )
     op.create_index(
         "ix_invoices_sought",
         "invoices",
@@ -361,6 +387,23 @@ def _invoices() -> None:
         **_where("fixed_at IS NOT NULL"),
     )
     op.create_table(
+        "delivery_states",
+        sa.Column("invoice_id", sa.String(32), sa.ForeignKey("invoices.id"), primary_key=True),
+        sa.Column("connection_id", sa.String(32), nullable=False),
+        sa.Column("revision", sa.Integer, nullable=False),
+        sa.Column("recorded_at", _INSTANT, nullable=False),
+        sa.Column("delivered_revision", sa.Integer, nullable=False, server_default=sa.text("0")),
+        sa.Column("due_at", _INSTANT),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
+        sa.Column("error", sa.Text),
+    )
+    op.create_index(
+        "ix_delivery_states_outgoing",
+        "delivery_states",
+        ["connection_id", "recorded_at", "invoice_id"],
+        **_where("delivered_revision < revision"),
+    )
+    op.create_table(
         "buyer_addresses",
         sa.Column(
             "connection_id", sa.String(32), sa.ForeignKey("connections.id"), primary_key=True
@@ -392,15 +435,13 @@ def _invoices() -> None:
         ),
         sa.Column("quickbooks_id", sa.String(64), primary_key=True),
     )
+
+
+def _documents() -> None:
     op.create_table(
         "documents",
-        sa.Column("invoice_id", sa.String(32), sa.ForeignKey("invoices.id"), primary_key=True),
-        sa.Column(
-            "connection_id",
-            sa.String(32),
-            sa.ForeignKey("connections.id", name="documents_connection_id_fkey"),
-            nullable=False,
-        ),
+        sa.Column("invoice_id", sa.String(32), primary_key=True),
+        sa.Column("connection_id", sa.String(32), nullable=False),
         sa.Column("supplier_id", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("state", sa.String(32), nullable=False),
         sa.Column("document", _JSON, nullable=False),
@@ -416,6 +457,14 @@ def _invoices() -> None:
     )
     op.create_index(
         "ix_documents_state", "documents", ["connection_id", "supplier_id", "state", "invoice_id"]
+    )
+    op.create_index("ix_documents_of_state", "documents", ["state", "invoice_id", "connection_id"])
+    op.create_index("ix_documents_seen_at", "documents", ["seen_at", "invoice_id"])
+    op.create_index(
+        "ix_documents_written_at",
+        "documents",
+        ["written_at", "invoice_id"],
+        **_where("seen_at IS NULL"),
     )
     op.create_index(
         "ix_documents_withdrawn",
@@ -461,7 +510,7 @@ def _invoices() -> None:
     op.create_table(
         "receipts",
         sa.Column("id", _ROW_ID, primary_key=True),
-        sa.Column("invoice_id", sa.String(32), sa.ForeignKey("invoices.id"), nullable=False),
+        sa.Column("invoice_id", sa.String(32), nullable=False),
         sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("at", _INSTANT, nullable=False),
         sa.Column("outcome", sa.String(16), nullable=False),
@@ -546,7 +595,9 @@ def _runs() -> None:
         sa.Column("finished_at", _INSTANT),
     )
     op.create_index("ix_runs_connection_id", "runs", ["connection_id"])
+    op.create_index("ix_runs_error", "runs", ["id"], **_where("error IS NOT NULL"))
     op.create_index("ix_runs_finished", "runs", ["finished_at"])
+    op.create_index("ix_runs_kind", "runs", ["kind", "id"])
     op.create_index("ix_runs_newest", "runs", ["connection_id", "kind", "id"])
     op.create_index(
         "ux_runs_active",
@@ -642,6 +693,7 @@ def _operations() -> None:
         sa.Column("ended_at", _INSTANT),
         sa.Column("sent_at", _INSTANT),
         sa.Column("end_sent_at", _INSTANT),
+        sa.Column("sent_to", sa.Text, nullable=False, server_default=""),
         sa.Column("accepted_by", sa.Text, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("due_at", _INSTANT),
@@ -665,6 +717,9 @@ def _operations() -> None:
         sa.Column("details", _JSON, nullable=False),
     )
     op.create_index("ix_audit_at", "audit", ["at"])
+    op.create_index("ix_audit_actor", "audit", ["actor", "id"])
+    op.create_index("ix_audit_action", "audit", ["action", "id"])
+    op.create_index("ix_audit_connection", "audit", ["connection_id", "id"])
     op.create_table(
         "login_attempts",
         sa.Column("id", _ROW_ID, primary_key=True),
@@ -681,6 +736,14 @@ def _operations() -> None:
         sa.Column("expires_at", _INSTANT, nullable=False),
     )
     op.create_index("ix_operator_sessions_expires_at", "operator_sessions", ["expires_at"])
+    op.create_table(
+        "counters",
+        sa.Column("name", sa.String(64), primary_key=True),
+        sa.Column("first", sa.String(64), primary_key=True),
+        sa.Column("second", sa.String(255), primary_key=True),
+        sa.Column("total", sa.BigInteger, nullable=False),
+        sa.Column("counted_until", _INSTANT, nullable=False),
+    )
     op.create_table(
         "samples",
         sa.Column("slot", sa.BigInteger, primary_key=True, autoincrement=False),
@@ -718,6 +781,11 @@ def _events() -> None:
     op.create_index(
         "ix_events_waiting", "events", ["connection_id", "position"], **_where("waiting")
     )
+    for name, which in (
+        ("ix_events_waiting_since", "waiting"),
+        ("ix_events_refused", "waiting AND attempts > 0"),
+    ):
+        op.create_index(name, "events", ["environment", "at", "id"], **_where(which))
     op.create_table(
         "event_positions",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),

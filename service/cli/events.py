@@ -1,0 +1,152 @@
+"""`events`: shows what waits for EVENTS_URL; skips or retries what it refuses."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Annotated, Any
+
+import typer
+
+from service.cli.console import (
+    Limit,
+    answer,
+    answer_json,
+    fail,
+    hint,
+    says_what_is_wrong,
+    show_list,
+    utc_cell,
+)
+from service.cli.context import Json, command_services, name_of, operator
+from service.database.tables import Connection, FeedEvent
+from service.operations import actions
+from service.services import Services
+from service.store import connections, events
+from service.store.events import as_cloud_event
+
+_PAGE = 500
+_COLUMNS = ("Id", "Happened", "Company", "Type", "Subject", "Attempts", "Next try", "Refused with")
+
+EventId = Annotated[str, typer.Argument(help="The event's id, as `events` shows it.")]
+
+group = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+
+
+@group.callback(invoke_without_command=True)
+@says_what_is_wrong
+def show_events(
+    context: typer.Context,
+    refused: Annotated[
+        bool, typer.Option("--refused", help="Only those that EVENTS_URL has refused.")
+    ] = False,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Show the events that wait for EVENTS_URL, the oldest first.
+
+    A refused one holds back the later ones of its company. `show` prints one, `retry` sends again,
+    and `skip` lets the later ones pass.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with command_services() as services:
+        if not services.settings.sends_events:
+            hint("EVENTS_URL is not set, so no event is sent.")
+        rows = (_row(event, company) for event, company in _unsent(services, refused=refused))
+        if as_json:
+            answer_json(islice(rows, limit))
+        else:
+            title = "Refused events" if refused else "Waiting events"
+            show_list(title, _COLUMNS, map(_cells, rows), limit, "the oldest ")
+
+
+def _unsent(services: Services, *, refused: bool) -> Iterator[tuple[FeedEvent, Connection | None]]:
+    environment, after = services.settings.quickbooks_environment, None
+    companies: dict[str, Connection | None] = {}
+    while True:
+        with services.database.read() as session:
+            page = events.unsent(session, environment, refused=refused, after=after, limit=_PAGE)
+            for connection_id in {event.connection_id for event in page} - companies.keys():
+                companies[connection_id] = connections.get(session, connection_id)
+        yield from ((event, companies[event.connection_id]) for event in page)
+        if len(page) < _PAGE:
+            return
+        after = (page[-1].at, page[-1].id)
+
+
+def _row(event: FeedEvent, company: Connection | None) -> dict[str, Any]:
+    return {
+        "id": event.event_id,
+        "at": event.at,
+        "connection": event.connection_id,
+        "company": company and name_of(company),
+        "type": event.type,
+        "subject": event.subject,
+        "attempts": event.attempts,
+        "due_at": event.due_at,
+        "error": event.error,
+    }
+
+
+def _cells(row: dict[str, Any]) -> tuple[object, ...]:
+    tried = utc_cell(row["due_at"]) if row["attempts"] else ""
+    return (
+        *(row["id"], utc_cell(row["at"]), row["company"] or row["connection"], row["type"]),
+        *(row["subject"], row["attempts"], tried, row["error"]),
+    )
+
+
+@group.command("show")
+@says_what_is_wrong
+def show_event(event: EventId) -> None:
+    """Print a waiting event as it is sent, and how often it was refused, as JSON."""
+    with command_services() as services:
+        environment = services.settings.quickbooks_environment
+        with services.database.read() as session:
+            found = events.find_unsent(session, environment, event)
+        if found is None:
+            raise fail("No event with this id waits. `infactor-quickbooks events` lists them.")
+        sent = as_cloud_event(found, services.settings.public_url)
+        tries = {"attempts": found.attempts, "due_at": found.due_at, "error": found.error}
+        answer_json([{"event": sent, **tries}])
+
+
+@group.command("skip")
+@says_what_is_wrong
+def skip_event(event: EventId) -> None:
+    """Give up a refused event, so that its company's later ones are sent.
+
+    EVENTS_URL never gets it. It stays readable at `/api/v1/events`.
+
+    Exit status: 2 when no refused event has this id.
+    """
+    with command_services() as services:
+        environment = services.settings.quickbooks_environment
+        skipped = actions.skip_event(services.database, environment, event, operator())
+    if skipped is None:
+        raise fail(
+            "No refused event has this id. `infactor-quickbooks events --refused` lists them."
+        )
+    answer(
+        f"Skipped {skipped.type} of {skipped.subject} after {skipped.attempts}"
+        f" {'attempt' if skipped.attempts == 1 else 'attempts'}. Later events of its company are"
+        " sent within seconds."
+    )
+
+
+@group.command("retry")
+@says_what_is_wrong
+def retry_events(
+    event: Annotated[
+        str | None, typer.Argument(help="Only the event with this id; else all refused ones.")
+    ] = None,
+) -> None:
+    """Send refused events again now, without waiting for their next try.
+
+    Exit status: 1 when there is none.
+    """
+    with command_services() as services:
+        environment = services.settings.quickbooks_environment
+        count = actions.retry_events(services.database, environment, operator(), event)
+    if not count:
+        raise fail("Nothing to retry: no such event is refused.")
+    answer(f"{count} {'event is' if count == 1 else 'events are'} sent again within seconds.")

@@ -1,0 +1,74 @@
+"""Events that wait for EVENTS_URL, as an operator sees, skips and retries them."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from service.database.tables import FeedEvent
+from tests.cli.place import NOW, Place
+
+
+def an_event(number: int, connection_id: str, **fields: Any) -> FeedEvent:
+    """An event that waits; the later the higher its number."""
+    given = {"waiting": True, "attempts": 0, **fields}
+    return FeedEvent(
+        event_id=f"event-{number}",
+        position=number,
+        connection_id=connection_id,
+        environment="sandbox",
+        type="connection.paused",
+        subject=connection_id,
+        at=NOW + timedelta(minutes=number),
+        data={"connection": connection_id},
+        **given,
+    )
+
+
+def test_a_refused_event_is_seen_shown_sent_again_and_skipped(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    company = place.add_company("9341455000000001", "Bright Bakery")
+    refused = {"attempts": 3, "error": "answered 422", "due_at": NOW + timedelta(hours=1)}
+    with place.services() as services, services.database.write() as session:
+        session.add(an_event(1, company, waiting=False))
+        session.add(an_event(2, company, **refused))
+        session.add(an_event(3, company))
+
+    listed = place.run("events", "--json")
+    assert [json.loads(line)["id"] for line in listed.stdout.splitlines()] == ["event-2", "event-3"]
+    assert listed.stderr == "EVENTS_URL is not set, so no event is sent.\n"
+    assert json.loads(place.run("events", "--refused", "--json").stdout) == {
+        "id": "event-2",
+        "at": "2026-11-22T09:38:00Z",
+        "connection": company,
+        "company": "Bright Bakery",
+        "type": "connection.paused",
+        "subject": company,
+        "attempts": 3,
+        "due_at": "2026-11-22T10:36:00Z",
+        "error": "answered 422",
+    }
+    shown = json.loads(place.run("events", "show", "event-2").stdout)
+    assert (shown["event"]["id"], shown["event"]["partitionkey"]) == ("event-2", company)
+    assert (shown["attempts"], shown["error"]) == (3, "answered 422")
+
+    retried = place.run("events", "retry", "event-2")
+    assert (retried.returncode, retried.stdout) == (0, "1 event is sent again within seconds.\n")
+    skipped = place.run("events", "skip", "event-2")
+    assert (skipped.returncode, skipped.stdout) == (
+        0,
+        f"Skipped connection.paused of {company} after 3 attempts. Later events of its company"
+        " are sent within seconds.\n",
+    )
+    with place.services() as services, services.database.read() as session:
+        left = session.get_one(FeedEvent, 2)
+        assert (left.waiting, left.due_at) == (False, None)
+
+    for what in (("skip", "event-3"), ("show", "event-2")):
+        assert place.run("events", *what).returncode == 2
+    assert place.run("events", "retry").returncode == 1
+    audit = [json.loads(line) for line in place.run("audit", "--json").stdout.splitlines()]
+    assert [(one["action"], one["details"]) for one in audit] == [
+        ("skip event", {"event": "event-2", "type": "connection.paused", "attempts": 3}),
+        ("retry events", {"event": "event-2"}),
+    ]

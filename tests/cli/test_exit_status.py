@@ -1,0 +1,81 @@
+"""What the exit status of a command says: the same for the same cause, whichever the command."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from typer.core import TyperGroup
+
+import service.cli
+from service.cli.exit_status import Exit
+from service.guide.chapters import chapter
+from tests.cli.place import Place
+from tests.cli.test_examples import NOT_RUN_HERE, examples_of, leaves
+from tests.servers import free_port
+
+REALM = "9341455000000077"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    made = Place(tmp_path)
+    made.add_company(REALM, "Bright Bakery")
+    return made
+
+
+def test_the_guide_has_the_table() -> None:
+    page = chapter("commands")
+    assert page is not None
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", page.text, re.M)
+    assert rows == [(str(int(status)), status.meaning) for status in Exit]
+
+
+def test_no_command_ends_with_a_number_of_its_own() -> None:
+    found = [
+        f"{path.name}:{node.lineno}"
+        for path in sorted(Path(service.cli.__file__).parent.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in {"fail", "typer.Exit", "sys.exit"}
+        and any(isinstance(given, ast.Constant) and given.value in set(Exit) for given in node.args)
+    ]
+    assert found == []
+
+
+def naming(option: str, value: str) -> list[list[str]]:
+    """Return a call of each command that has this option."""
+    return [
+        [*words, option, value]
+        for words, command in leaves()
+        if option in {name for param in command.params for name in param.opts}
+        and words[0] not in NOT_RUN_HERE
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "least"),
+    [("--company", "1", 11), ("--supplier", "no@example.com", 9), ("--connection", "none", 8)],
+)
+def test_what_nobody_has_is_wrong_use_of_every_command(
+    place: Place, option: str, value: str, least: int
+) -> None:
+    calls = naming(option, value)
+    assert len(calls) >= least
+    ended = {" ".join(call): place.run(*call).returncode for call in calls}
+    assert {call: status for call, status in ended.items() if status != Exit.WRONG_USE} == {}
+
+
+def test_a_database_that_does_not_answer_is_told_apart_by_every_command(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    nobody = {"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{free_port()}/x?connect_timeout=1"}
+    away = place.with_settings(nobody)
+    without = {*NOT_RUN_HERE, "init", "guide", "connect-url", "supplier-url", "doctor"}
+    ended = {
+        " ".join(words): away.run(*examples_of(command)[0]).returncode
+        for words, command in leaves()
+        if words[0] not in without
+        and not (isinstance(command, TyperGroup) and command.no_args_is_help)
+    }
+    assert len(ended) > 20
+    assert {words: status for words, status in ended.items() if status != Exit.UNREACHABLE} == {}

@@ -1,0 +1,115 @@
+"""One trace for each webhook, through the processes and over what a flushed queue has lost."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from pymongo.database import Database
+
+from service.errors import ConfigurationError
+from service.kit import tracing
+from tests.journey.deployment import deployed
+from tests.journey.test_journey import BUYER, REALM, a_book, an_invoice
+from tests.servers import wait_until
+from tests.traces import collecting
+from tests.workers.delivering import infactor_settings
+
+TRACE, OTHER = "0af7651916cd43dd8448eb211c80319c", "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+def test_a_trace_leads_from_the_webhook_to_infactor_though_the_queue_was_flushed(
+    postgres_database: str, redis_database: str, infactors: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    supplier = {"email": "supplier@example.com", "type": "Supplier", "accountStatus": "verified"}
+    infactors.users.insert_one(supplier)
+    with collecting() as collector:
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+            **infactor_settings(infactors),
+        }
+        with deployed(
+            tmp_path,
+            a_book(),
+            postgres_database,
+            redis_url=redis_database,
+            workers=1,
+            settings=settings,
+        ) as made:
+            made.connect(REALM)
+            made.command("backfill", "--all")
+            (worker := made.processes.pop("worker-0")).kill()
+            worker.join()
+            made.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("500"))
+
+            def arrived() -> list[dict[str, Any]]:
+                return [row for row in made.rows("notices") if row["entity_id"] == "500"]
+
+            wait_until(lambda: arrived() != [], 60, "the webhook")
+            with redis.Redis.from_url(redis_database) as queue:
+                queue.flushdb()
+            made.start("worker", "worker", "--threads", "4")
+            trace = arrived()[0]["delivery"]
+            wait_until(lambda: len(collector.of(trace)) == 3, 60, "the whole trace")
+    found = collector.of(trace)
+    webhook, sync, deliver = (found[n] for n in ("webhook", "company.sync", "company.deliver"))
+    assert [span.process for span in (webhook, sync, deliver)] == [
+        "infactor-quickbooks-serve",
+        "infactor-quickbooks-worker",
+        "infactor-quickbooks-worker",
+    ]
+    assert (webhook.parent, sync.parent, deliver.parent) == ("", webhook.id, webhook.id)
+    assert sync.attributes["invoice.ids"] == ["500"]
+    (document,) = infactors.invoices.find({"qbkInvoiceId": "500"})
+    assert deliver.attributes["invoice.ids"] == [document["invoiceId"]]
+    sent = b"".join(collector.bodies)
+    private = (REALM, BUYER, "supplier@example.com", "Journey", "100.25")
+    assert [text for text in private if text.encode() in sent] == []
+
+
+def test_a_batch_continues_the_trace_of_each_webhook_and_tells_of_an_error_its_class() -> None:
+    with collecting() as collector:
+        with tracing.exporting(collector.url, "test"):
+            with tracing.received(TRACE, 1):
+                pass
+            with (
+                pytest.raises(ValueError, match="private"),
+                tracing.work("company.sync", "c1", lambda: {TRACE: ["1"], OTHER: [], None: []}),
+            ):
+                raise ValueError("private")
+        with tracing.work("company.sync", "c1", lambda: pytest.fail("it is over")):
+            pass
+    webhook, *works = sorted(collector.spans, key=lambda span: span.name != "webhook")
+    first, other, own = sorted(works, key=lambda span: (len(span.links), span.trace != OTHER))
+    assert (webhook.trace, webhook.parent) == (TRACE, "")
+    assert (first.trace, first.parent, first.links) == (TRACE, webhook.id, [])
+    assert (other.trace, other.parent, other.links) == (OTHER, OTHER[:16], [first.id])
+    assert (own.parent, own.links, own.trace in (TRACE, OTHER)) == ("", [first.id], False)
+    assert {span.error for span in works} == {"ValueError"}
+    assert b"private" not in b"".join(collector.bodies)
+
+
+def test_a_sampler_keeps_a_trace_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.5")
+    with collecting() as collector, tracing.exporting(collector.url, "test"):
+        for number in range(16):
+            trace = f"{number:x}".rjust(16, "a") + f"{number:x}f".ljust(16, "0")
+            with tracing.received(trace, 1):
+                pass
+            with tracing.work("company.sync", "c1", lambda trace=trace: {trace: []}):
+                pass
+    traces = [span.trace for span in collector.spans]
+    assert 0 < len(set(traces)) < 16
+    assert all(traces.count(trace) == 2 for trace in traces)
+
+
+def test_without_the_extra_the_setting_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "service.kit.otlp", None)
+    with (
+        pytest.raises(ConfigurationError, match=r"pip install 'infactor-quickbooks\[otel\]'"),
+        tracing.exporting("http://127.0.0.1:4318", "test"),
+    ):
+        pass
