@@ -154,7 +154,7 @@ class NoticeEntry(Struct, frozen=True, kw_only=True):
     handled_at: Time | None
 
 
-class InvoiceFacts(Struct, frozen=True, kw_only=True):
+class InvoiceSummary(Struct, frozen=True, kw_only=True):
     """What one invoice is, where it is in Infactor, and what speaks against it."""
 
     id: Annotated[str, Meta(description="Our own id; no other invoice has it.")]
@@ -178,7 +178,7 @@ class InvoiceFacts(Struct, frozen=True, kw_only=True):
     recorded_at: Time
 
 
-class InvoiceFile(InvoiceFacts, frozen=True, kw_only=True):
+class InvoiceFile(InvoiceSummary, frozen=True, kw_only=True):
     """Everything that is known of one invoice, each list with the newest first."""
 
     findings: list[FindingFacts]
@@ -194,7 +194,7 @@ def invoice_file(found: InvoiceRecord) -> InvoiceFile:
     """Return the file of this invoice."""
     invoice, document = found.invoice, found.document
     return InvoiceFile(
-        **invoice_facts(invoice, document, found.company, found.supplier),
+        **invoice_summary(invoice, document, found.company, found.supplier),
         findings=[finding_facts(one) for one in found.findings],
         revisions=[_revision(one) for one in found.revisions],
         receipts=convert(found.receipts, list[ReceiptEntry], from_attributes=True),
@@ -205,10 +205,10 @@ def invoice_file(found: InvoiceRecord) -> InvoiceFile:
     )
 
 
-def invoice_facts(
+def invoice_summary(
     invoice: Invoice, document: Document | None, company: Connection, supplier: Supplier
 ) -> dict[str, Any]:
-    """Return the values of `InvoiceFacts`' fields."""
+    """Return the values of `InvoiceSummary`' fields."""
     return {
         "id": invoice.id,
         "infactor_id": invoice.document_id,

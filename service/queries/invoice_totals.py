@@ -9,7 +9,7 @@ from sqlalchemy import Executable, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import Document, Invoice
-from service.database.tables.invoices import OUTSIDE
+from service.database.tables.invoices import OFFERED, OUTSIDE
 from service.database.types import condition
 from service.domain import APPROVED, State
 
@@ -75,7 +75,7 @@ def _in_infactor(connection_ids: Collection[str], supplier_id: int) -> Executabl
         .where(
             Document.connection_id.in_(connection_ids),
             Document.supplier_id == supplier_id,
-            ~Document.withdrawn,
+            condition(OFFERED),
         )
         .group_by(Document.connection_id, Document.state, Document.currency)
     )

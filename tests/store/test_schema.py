@@ -119,7 +119,12 @@ ANSWERED: dict[str, tuple[Select[Any], str]] = {
     "held": (select(Invoice.id).where(condition(HELD)), "ix_invoices_held"),
     "to fix": (select(Invoice.id).where(condition(TO_FIX)), "ix_invoices_to_fix"),
     "old rows": (select(Invoice.id).where(condition(OLD_ROWS_HELD)), "ix_invoices_old_rows_held"),
-    "withdrawn": (select(Document.state).where(condition(WITHDRAWN)), "ix_documents_withdrawn"),
+    "withdrawn": (
+        select(Document.invoice_id)
+        .where(Document.connection_id == text("'c'"), Document.supplier_id == text("1"))
+        .where(condition(WITHDRAWN)),
+        "ix_documents_withdrawn",
+    ),
     "alarming": (select(Finding.id).where(condition(ALARMING)), "ix_findings_alarming"),
     "outgoing": (
         select(Outgoing.error).where(Outgoing.delivered_revision < Outgoing.revision),

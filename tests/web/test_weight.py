@@ -1,6 +1,7 @@
-"""How much a browser has to load for each of the suppliers' pages, and from where."""
+"""How much a browser has to load for each page, and from where."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.web.conftest import CUSTOMER, OURS, Place, an_invoice
+from tests.web.ops.operators import add_samples, operator, two_operators
 
 MOST_BYTES = 60_000
 ASSET = re.compile(r'(?:href|src)="(/quickbook/static/[^"]+)"')
@@ -54,8 +56,26 @@ def test_every_page_is_light_and_asks_nobody_else(place: Place, company: str) ->
         *("/quickbook/welcome", "/quickbook/problem/denied/K7QM-2F4T", "/quickbook/disconnected"),
         f"/quickbook/authorise?token={place.token(another_company=True)}",
     ]
+    assert_light(browser, pages)
+
+
+def assert_light(browser: TestClient, pages: list[str]) -> None:
+    """Fail unless each of these pages is light and asks nobody else for anything."""
     weights = {path.partition("?token")[0]: loaded(browser, path) for path in pages}
     assert {path: bytes_ for path, bytes_ in weights.items() if bytes_ >= MOST_BYTES} == {}
     for path in pages:
         text = LINKS.sub("", browser.get(path).text)
         assert not re.search(r'(?:src|href|action)="(?:https?:)?//', text), path
+
+
+class TestOfOperators:
+    @pytest.fixture
+    def more_settings(self) -> dict[str, str]:
+        return two_operators()
+
+    def test_every_page_is_light_and_asks_nobody_else(self, place: Place, company: str) -> None:
+        add_samples(place, *(timedelta(minutes=5 * n) for n in range(1, 8640, 2)))
+        of_company = f"/ops/connections/{company}"
+        names = ("notices", "runs", "runs/1", "alerts", "audit", "findings", "ledger", "invite")
+        pages = ["/ops/", "/ops/?range=30d", of_company, *(f"/ops/{name}" for name in names)]
+        assert_light(operator(place), [*pages, "/ops/connections", "/ops/invoices?q=1"])

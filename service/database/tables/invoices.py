@@ -59,6 +59,9 @@ FIXED = "fixed_at IS NOT NULL"
 WITHDRAWN = "withdrawn"
 """Which documents we have withdrawn."""
 
+OFFERED = "NOT withdrawn"
+"""Which documents we have not withdrawn: Infactor has them, whatever their state."""
+
 _OUTGOING = "delivered_revision < revision"
 
 ALARMING = "closed_at IS NULL AND acknowledged_at IS NULL AND severity = 'critical'"
@@ -452,7 +455,9 @@ class Document(Base):
         # All that the tiles of a supplier's page add up, so that they read no document.
         Index(
             "ix_documents_total",
-            *("connection_id", "supplier_id", "state", "withdrawn", "currency", "total"),
+            *("connection_id", "supplier_id", "state", "currency", "total"),
+            sqlite_where=text(OFFERED),
+            postgresql_where=text(OFFERED),
         ),
     )
 

@@ -16,8 +16,8 @@ from service.queries import invoice_record, keyset
 from service.queries.invoice_file import (
     InvoiceFile,
     finding_facts,
-    invoice_facts,
     invoice_file,
+    invoice_summary,
 )
 from service.queries.keyset import (
     ConnectionLine,
@@ -193,7 +193,7 @@ def _invoice(line: InvoiceLine) -> InvoiceResource:
     seen = (document.seen_at or document.written_at) if document else invoice.recorded_at
     facts = decoded(invoice.facts) if invoice.facts else None
     return InvoiceResource(
-        **invoice_facts(invoice, document, line.company, line.supplier),
+        **invoice_summary(invoice, document, line.company, line.supplier),
         buyer_emails=invoice.buyer_emails,
         issued_on=facts.txn_date if facts else None,
         due_on=facts.due_date if facts else None,

@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from service.domain import ConnectionState, Severity, State
-from service.queries.invoice_file import FindingFacts, InvoiceFacts, Time
+from service.queries.invoice_file import FindingFacts, InvoiceSummary, Time
 from service.store.events import CloudEvent
 
 _MOST = 200
@@ -176,7 +176,7 @@ class ConnectionList(Struct, frozen=True, kw_only=True):
     next: Next
 
 
-class InvoiceResource(InvoiceFacts, frozen=True, kw_only=True):
+class InvoiceResource(InvoiceSummary, frozen=True, kw_only=True):
     """One invoice of a list."""
 
     buyer_emails: Annotated[list[str], Meta(description="Their addresses, the used one first.")]

@@ -78,7 +78,7 @@ class CustomerGroup:
 
 
 @dataclass(slots=True)
-class Invitation:
+class UnregisteredBuyer:
     """A buyer who has not signed up to Infactor with this address."""
 
     buyer: str
@@ -116,7 +116,7 @@ class Attention:
     """All of the page. `cut` names the kinds of which there are more than were read."""
 
     customers: Sequence[CustomerGroup]
-    invitations: Sequence[Invitation]
+    invitations: Sequence[UnregisteredBuyer]
     changed: Sequence[ListedInvoice]
     fixed: Sequence[FixedInvoice]
     cut: frozenset[StatusKind]
@@ -212,13 +212,15 @@ def _problem(customer: CustomerGroup, warning: Mapping[str, Any]) -> Correction:
     return customer.problems.setdefault((code, value), made)
 
 
-def invitations_of(some: Iterable[Found]) -> list[Invitation]:
+def invitations_of(some: Iterable[Found]) -> list[UnregisteredBuyer]:
     """Return the buyers to invite, those with most invoices first."""
-    found: dict[str, Invitation] = {}
+    found: dict[str, UnregisteredBuyer] = {}
     for one in some:
         shown = fields(one)
         address = str(shown["buyerEmail"])
-        invitation = found.setdefault(address.casefold(), Invitation(shown["companyName"], address))
+        invitation = found.setdefault(
+            address.casefold(), UnregisteredBuyer(shown["companyName"], address)
+        )
         invitation.invoices.append(_named(one))
     return sorted(found.values(), key=lambda one: (-len(one.invoices), one.buyer.casefold()))
 

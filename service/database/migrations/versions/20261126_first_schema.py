@@ -475,7 +475,8 @@ def _documents() -> None:
     op.create_index(
         "ix_documents_total",
         "documents",
-        ["connection_id", "supplier_id", "state", "withdrawn", "currency", "total"],
+        ["connection_id", "supplier_id", "state", "currency", "total"],
+        **_where("NOT withdrawn"),
     )
     op.create_table(
         "findings",
