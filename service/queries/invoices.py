@@ -279,8 +279,12 @@ def _has_status(
 ) -> list[ColumnElement[bool]]:
     if status.kind == "any":
         return []
-    if status.kind in ("states", "in infactor"):
+    if status.kind == "states":
         return [Invoice.id.in_(_there(status, connection_id, supplier_id))]
+    if status.kind == "in infactor":
+        # Each comes out of an index alone; most have been withdrawn nowhere.
+        there = _of_supplier(connection_id, supplier_id)
+        return [Invoice.id.in_(there), Invoice.id.not_in(there.where(condition(WITHDRAWN)))]
     if status.kind == "changed":
         of_company = Finding.connection_id == connection_id
         return [Invoice.id.in_(findings.changed(of_company))]
@@ -300,15 +304,17 @@ _PARTS: dict[StatusKind, str] = {
 
 
 def _there(status: StatusFilter, connection_id: str, supplier_id: int) -> Select[str]:
-    """Return the query for the invoices in Infactor, those in some of its states or all."""
-    query = select(Document.invoice_id).where(
+    """Return the query for the invoices that Infactor has in some of its states."""
+    query = _of_supplier(connection_id, supplier_id).where(Document.state.in_(status.states))
+    if State.INVOICE_REJECTED in status.states:
+        return query.where(not_(condition(WITHDRAWN)))
+    return query
+
+
+def _of_supplier(connection_id: str, supplier_id: int) -> Select[str]:
+    return select(Document.invoice_id).where(
         Document.connection_id == connection_id, Document.supplier_id == supplier_id
     )
-    withdrawn = condition(WITHDRAWN)
-    if status.kind == "in infactor":
-        return query.where(not_(withdrawn))
-    query = query.where(Document.state.in_(status.states))
-    return query.where(not_(withdrawn)) if State.INVOICE_REJECTED in status.states else query
 
 
 def _as_offered(status: StatusFilter, connection_id: str) -> list[ColumnElement[bool]]:

@@ -306,26 +306,6 @@ def _invoices() -> None:
             *("balance", "first_total", "settled_at", "created_ms", "id"),
         ],
     )
-    for name, where in (
-        ("to_correct", "hold IS NULL AND warnings <> '[]'"),
-        ("to_invite", "hold IS NULL AND delivery_warnings <> '[]'"),
-        ("current", "balance > 0 AND NOT deleted"),
-        ("closed", "NOT (balance > 0 AND NOT deleted) AND mapped IS NOT NULL"),
-    ):
-        columns = ["connection_id", "created_ms", "id"]
-        op.create_index(f"ix_invoices_{name}", "invoices", columns, **_where(where))
-    op.create_index(
-        "ix_invoices_outside",
-        "invoices",
-        ["connection_id", "created_ms", "id", "currency", "total"],
-        **_where("(hold IS NOT NULL OR old_rows_held) AND balance > 0 AND NOT deleted"),
-    )
-    op.create_index(
-        "ix_invoices_fixed",
-        "invoices",
-        ["connection_id", "fixed_at"],
-        **_where("fixed_at IS NOT NULL"),
-    )
     op.create_index("ix_invoices_doc_number", "invoices", ["doc_number"])
     op.create_index(
         "ix_invoices_open",
@@ -384,6 +364,27 @@ def _invoices() -> None:
     )
     op.create_index(
         "ix_invoices_old_rows_held", "invoices", ["connection_id"], **_where("old_rows_held")
+    )
+    # The last ones: of indexes that would do alike, SQLite takes the youngest.
+    for name, where in (
+        ("to_correct", "hold IS NULL AND warnings <> '[]'"),
+        ("to_invite", "hold IS NULL AND delivery_warnings <> '[]'"),
+        ("current", "balance > 0 AND NOT deleted"),
+        ("closed", "NOT (balance > 0 AND NOT deleted) AND mapped IS NOT NULL"),
+    ):
+        columns = ["connection_id", "created_ms", "id"]
+        op.create_index(f"ix_invoices_{name}", "invoices", columns, **_where(where))
+    op.create_index(
+        "ix_invoices_outside",
+        "invoices",
+        ["connection_id", "created_ms", "id", "currency", "total"],
+        **_where("(hold IS NOT NULL OR old_rows_held) AND balance > 0 AND NOT deleted"),
+    )
+    op.create_index(
+        "ix_invoices_fixed",
+        "invoices",
+        ["connection_id", "fixed_at"],
+        **_where("fixed_at IS NOT NULL"),
     )
     op.create_table(
         "delivery_states",
