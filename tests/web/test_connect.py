@@ -19,7 +19,7 @@ def morsel(answer: httpx.Response):
 def test_the_page_of_a_link_says_whom_it_connects_and_changes_nothing(place: Place) -> None:
     page = place.browser().get(f"/quickbook/authorise?token={place.token()}")
     assert page.status_code == 200
-    assert "for: Example Supplies supplier@example.com What we read" in said(page.text)
+    assert "for Example Supplies supplier@example.com" in said(page.text)
     assert '<button class="connect">Connect to QuickBooks</button>' in page.text
     assert "is connected already" not in page.text
     assert "set-cookie" not in page.headers

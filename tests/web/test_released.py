@@ -130,7 +130,8 @@ def test_the_next_supplier_does_not_see_what_was_decided_in_the_former_name(plac
     assert owners(place) == {"1": FIRST, "3": SECOND}
     browser = place.log_in(SECOND)
     page = said(browser.get("/quickbook/").text)
-    assert "1 invoice, 1 in Infactor" in page
+    assert "1 of 1 invoice in Infactor" in page
+    assert "In Infactor 100.00 USD 1 invoice" in page
     assert place.invoice_id("1") not in browser.get("/quickbook/").text
     # Nor where it would stand among the others.
     after = browser.get(f"/quickbook/?after={place.invoice_id('1')}").text
@@ -145,7 +146,7 @@ def test_the_next_supplier_does_not_see_what_was_decided_in_the_former_name(plac
     connect(place, SECOND, OTHER, another_company=True)
     work(place)
     page = said(browser.get("/quickbook/").text)
-    assert page.count("1 invoice, 1 in Infactor") == 2
+    assert page.count("1 of 1 invoice in Infactor") == 2
 
 
 def test_nothing_recorded_for_the_former_supplier_shows_before_it_is_mapped_anew(
@@ -157,12 +158,14 @@ def test_nothing_recorded_for_the_former_supplier_shows_before_it_is_mapped_anew
     release(place)
     connect(place, SECOND)
     browser = place.log_in(SECOND)
-    assert "0 invoices, 0 in Infactor" in said(browser.get("/quickbook/").text)
+    page = said(browser.get("/quickbook/").text)
+    assert "invoices in Infactor" not in page
+    assert "USD" not in page
     for number in ("1", "3"):
         address = f"/quickbook/invoices/{place.invoice_id(number)}"
         assert browser.get(address).status_code == 404
     work(place)
-    assert "2 invoices, 1 in Infactor" in said(browser.get("/quickbook/").text)
+    assert "1 of 2 invoices in Infactor" in said(browser.get("/quickbook/").text)
     held = browser.get(f"/quickbook/invoices/{place.invoice_id('3')}").text
     assert FIRST not in held
 
@@ -211,7 +214,7 @@ def test_a_withdrawal_after_the_hand_over_is_in_the_new_suppliers_name(place: Pl
     work(place)
     assert owners(place) == {"1": SECOND}
     page = said(place.log_in(SECOND).get("/quickbook/").text)
-    assert "1 invoice, 0 in Infactor" in page
+    assert "0 of 1 invoice in Infactor" in page
 
 
 @pytest.mark.both_databases("the statements are its own")

@@ -50,11 +50,11 @@ TO_EXPLAIN = (
 OPEN = "balance > 0 AND NOT deleted"
 """On which invoices something is left to be paid."""
 
-CLOSED = "NOT (balance > 0 AND NOT deleted) AND mapped IS NOT NULL"
+CLOSED = "NOT (balance > 0 AND NOT deleted) AND sought <> ''"
 """Which known invoices have nothing left to be paid: they are paid, void or deleted."""
 
-OUTSIDE = "(hold IS NOT NULL OR old_rows_held) AND balance > 0 AND NOT deleted"
-"""Which invoices are held while something is left to be paid."""
+OUTSIDE = "(hold IS NOT NULL OR old_rows_held) AND balance > 0 AND NOT deleted AND sought <> ''"
+"""Which known invoices are held while something is left to be paid."""
 
 FIXED = "fixed_at IS NOT NULL"
 """Of which invoices something was ever fixed."""

@@ -370,7 +370,7 @@ def _invoices() -> None:
         ("to_correct", "hold IS NULL AND warnings <> '[]'"),
         ("to_invite", "hold IS NULL AND delivery_warnings <> '[]'"),
         ("current", "balance > 0 AND NOT deleted"),
-        ("closed", "NOT (balance > 0 AND NOT deleted) AND mapped IS NOT NULL"),
+        ("closed", "NOT (balance > 0 AND NOT deleted) AND sought <> ''"),
     ):
         columns = ["connection_id", "created_ms", "id"]
         op.create_index(f"ix_invoices_{name}", "invoices", columns, **_where(where))
@@ -378,7 +378,9 @@ def _invoices() -> None:
         "ix_invoices_outside",
         "invoices",
         ["connection_id", "created_ms", "id", "currency", "total"],
-        **_where("(hold IS NOT NULL OR old_rows_held) AND balance > 0 AND NOT deleted"),
+        **_where(
+            "(hold IS NOT NULL OR old_rows_held) AND balance > 0 AND NOT deleted AND sought <> ''"
+        ),
     )
     op.create_index(
         "ix_invoices_fixed",
