@@ -58,7 +58,7 @@ def without_indexes(database: Database, table: type[Base]) -> Iterator[None]:
 
 
 def analyze(database: Database) -> None:
-    """Let the database learn what is in its tables, as it does by itself after an import."""
+    """Let the database learn what is in its tables, as it does soon after an import."""
     if database.is_sqlite:
         database.learn()
         return

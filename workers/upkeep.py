@@ -128,8 +128,12 @@ _OLD: tuple[tuple[_Deletion, timedelta], ...] = (
 
 
 def prune(services: Services) -> None:
-    """Delete rows past their retention; invoices, their history and the audit are kept."""
+    """Delete rows past their retention; invoices, their history and the audit are kept.
+
+    Then let SQLite learn what is there, by which it chooses its indexes.
+    """
     prune_at(services, now())
+    services.database.learn()
 
 
 def prune_at(services: Services, at: datetime, *, chunk: int = _CHUNK) -> None:

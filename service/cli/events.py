@@ -17,6 +17,7 @@ from service.cli.console import (
     utc_cell,
 )
 from service.cli.context import Json, command_services, name_of, operator
+from service.cli.help import add_command, new_typer
 from service.database.tables import Connection, FeedEvent
 from service.operations import actions
 from service.services import Services
@@ -28,7 +29,7 @@ _COLUMNS = ("Id", "Happened", "Company", "Type", "Subject", "Attempts", "Next tr
 
 EventId = Annotated[str, typer.Argument(help="The event's id, as `events` shows it.")]
 
-group = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+group = new_typer()
 
 
 @group.callback(invoke_without_command=True)
@@ -95,7 +96,6 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
     )
 
 
-@group.command("show")
 @says_what_is_wrong
 def show_event(event: EventId) -> None:
     """Print a waiting event as it is sent, and how often it was refused, as JSON."""
@@ -110,9 +110,8 @@ def show_event(event: EventId) -> None:
         answer_json([{"event": sent, **tries}])
 
 
-@group.command("skip")
 @says_what_is_wrong
-def skip_event(event: EventId) -> None:
+def skip_event(event: EventId, as_json: Json = False) -> None:
     """Give up a refused event, so that its company's later ones are sent.
 
     EVENTS_URL never gets it. It stays readable at `/api/v1/events`.
@@ -126,6 +125,9 @@ def skip_event(event: EventId) -> None:
         raise fail(
             "No refused event has this id. `infactor-quickbooks events --refused` lists them."
         )
+    if as_json:
+        answer_json([{"event": event, "type": skipped.type, "attempts": skipped.attempts}])
+        return
     answer(
         f"Skipped {skipped.type} of {skipped.subject} after {skipped.attempts}"
         f" {'attempt' if skipped.attempts == 1 else 'attempts'}. Later events of its company are"
@@ -133,20 +135,30 @@ def skip_event(event: EventId) -> None:
     )
 
 
-@group.command("retry")
 @says_what_is_wrong
 def retry_events(
     event: Annotated[
         str | None, typer.Argument(help="Only the event with this id; else all refused ones.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Send refused events again now, without waiting for their next try.
 
-    Exit status: 1 when there is none.
+    Exit status: 2 when there is none.
     """
     with command_services() as services:
         environment = services.settings.quickbooks_environment
         count = actions.retry_events(services.database, environment, operator(), event)
     if not count:
         raise fail("Nothing to retry: no such event is refused.")
+    if as_json:
+        answer_json([{"events": count}])
+        return
     answer(f"{count} {'event is' if count == 1 else 'events are'} sent again within seconds.")
+
+
+_AN_EVENT = "5f0c2a91d3b84e7f9a6c1e2d4b8f7a03"
+
+add_command(group, "show", show_event, [f"events show {_AN_EVENT}"])
+add_command(group, "retry", retry_events, ["events retry", f"events retry {_AN_EVENT}"])
+add_command(group, "skip", skip_event, [f"events skip {_AN_EVENT}"])

@@ -231,10 +231,7 @@ COMMANDS = (
         "events",
         "events:group",
         "Show the events that wait for EVENTS_URL, the oldest first.",
-        (
-            "events --refused",
-            "events skip 5f2c7d1e9a304b0c8e6d4a1b2c3d4e5f",
-        ),
+        ("events --refused", "events retry"),
     ),
     Command(
         _LOOK,

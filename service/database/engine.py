@@ -34,7 +34,6 @@ _SQLITE_BUSY_SECONDS = 20
 _SQLITE_CACHE_KIB = 16 * 1024
 _SQLITE_STEPS = 10_000  # of its virtual machine: within a millisecond
 _SQLITE_LOOKED_AT = 1000  # entries of an index, so that it takes a moment however many there are
-_SQLITE_OPTIMIZE_ALL = 0x10002  # every table that it has not learnt yet, or that has grown since
 _QUERY_CANCELED = "57014"
 # A network that drops everything would hold a transaction for a quarter of an hour, and the writer
 # of webhooks with it.
@@ -153,16 +152,16 @@ class Database:
                 driver.set_progress_handler(None, 0)
 
     def learn(self) -> None:
-        """Let SQLite learn which of its indexes lead to few rows, where much has changed.
+        """Let SQLite learn which of its indexes lead to few rows.
 
-        PostgreSQL learns by itself. Without that, SQLite prefers an index of many rows to a partial
-        one of few, and searches read every invoice of a company.
+        Before that it may prefer an index of all of a company's invoices to one of those held.
+        PostgreSQL learns by itself.
         """
         if not self.is_sqlite:
             return
         with self.engine.begin() as connection:
             connection.exec_driver_sql(f"PRAGMA analysis_limit = {_SQLITE_LOOKED_AT}")
-            connection.exec_driver_sql(f"PRAGMA optimize = {_SQLITE_OPTIMIZE_ALL}")
+            connection.exec_driver_sql("ANALYZE")
 
     def close(self) -> None:
         self.engine.dispose()

@@ -102,7 +102,7 @@ class ExactJSON(TypeDecorator[Any]):
 
 def condition(sql: str) -> ColumnElement[bool]:
     """Return a partial index's condition as it is written there, or SQLite would not use it."""
-    # Without a type: of a Boolean, SQLAlchemy asks "= 1".
+    # Without a type: of a Boolean, SQLAlchemy asks `(…) = 1` of SQLite, which is another one.
     return cast(ColumnElement[bool], literal_column(f"({sql})"))
 
 

@@ -18,6 +18,8 @@ from service.database.tables import (
     SettlementRow,
     Supplier,
 )
+from service.database.tables.invoices import RECORDED
+from service.database.types import condition
 from service.store.invoices import folded, supplier_of
 from service.store.outbox import with_delivery
 
@@ -182,7 +184,7 @@ def _matches(text: str, amount: Decimal | None) -> list[ColumnElement[bool]]:
     buyer = folded(text)
     # No BETWEEN: PostgreSQL does not take the collation that SQLAlchemy writes behind its values.
     begins = and_(
-        Invoice.mapped.is_not(None),  # as in the index
+        condition(RECORDED),  # as in the index
         Invoice.sought >= buyer,
         Invoice.sought <= buyer + _AFTER_EVERY_TEXT,
     )

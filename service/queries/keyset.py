@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Finding, Invoice, Notice, Supplier
-from service.database.tables.invoices import HELD, UNSEEN
+from service.database.tables.invoices import HELD, RECORDED
 from service.database.types import condition
 from service.domain import ConnectionState, NoticeStatus
 from service.queries import invoices
@@ -75,26 +75,26 @@ def _ids(
     """Return the ids of a page.
 
     Each company's come from its own index, then are merged: of several at once, a database would
-    read all and sort them.
+    read all and sort them. What changed lately is found first, and then sorted.
     """
-    companies: Sequence[str | None] = [wanted.connection_id]
+    query = _ids_in_order(environment, wanted, after).limit(limit)
+    company = Invoice.connection_id if wanted.state is None else Document.connection_id
+    parts = [query]
     if wanted.supplier_id is not None:
         theirs = _companies_of(session, wanted.supplier_id)
-        companies = [c for c in theirs if wanted.connection_id in (None, c)]
-    if not companies:
-        return []
-    parts = [
-        _ids_of(environment, wanted, company, after).limit(limit).subquery()
-        for company in companies
-    ]
-    merged = union_all(*(select(part.c.id) for part in parts)).subquery()
+        if not theirs:
+            return []
+        at_once = [theirs] if wanted.changed_since else [[one] for one in theirs]
+        parts = [query.where(company.in_(some)) for some in at_once]
+    if wanted.connection_id is not None:
+        parts = [part.where(company == wanted.connection_id) for part in parts]
+    found = (part.subquery() for part in parts)
+    merged = union_all(*(select(one.c.id) for one in found)).subquery()
     return session.scalars(select(merged.c.id).order_by(merged.c.id).limit(limit)).all()
 
 
-def _ids_of(
-    environment: str, wanted: InvoiceFilter, company: str | None, after: str | None
-) -> Select[str]:
-    """Return the query for the ids, in order, of one company or of all.
+def _ids_in_order(environment: str, wanted: InvoiceFilter, after: str | None) -> Select[str]:
+    """Return the query for the ids of all companies.
 
     With a state, it goes along the documents in that state, else along the invoices.
     """
@@ -109,11 +109,9 @@ def _ids_of(
     lives_in = select(Connection.environment).where(Connection.id == connection_id)
     query = query.where(
         lives_in.correlate(Invoice, Document).scalar_subquery() == environment,
-        Invoice.mapped.is_not(None),
+        condition(RECORDED),
         *_wanted(wanted),
     )
-    if company is not None:
-        query = query.where(connection_id == company)
     if after is not None:
         query = query.where(key > after)
     return query.order_by(key)
@@ -156,7 +154,7 @@ def _changed(since: datetime) -> CompoundSelect[str]:
     """Return a query for the ids of what was recorded, or seen in Infactor, since then."""
     recorded = select(Invoice.id).where(Invoice.recorded_at >= since).correlate(None)
     seen = select(Document.invoice_id).where(Document.seen_at >= since).correlate(None)
-    unseen = condition(UNSEEN)
+    unseen = Document.seen_at.is_(None)
     written = select(Document.invoice_id).where(unseen, Document.written_at >= since)
     return union(recorded, seen, written.correlate(None))
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Invoice
 from service.domain import ConnectionState, EventType, OwnNotice
-from service.store import events, own_notices, proof, runs
+from service.store import events, invoices, own_notices, proof, runs
 from service.store.events import Happening
 
 NO_TOKENS = {
@@ -90,7 +90,9 @@ def hand_over(session: Session, connection_id: str, supplier_id: int, now: datet
     """
     runs.abandon(session, connection_id, "the company was handed over to another supplier", now)
     session.execute(
-        update(Invoice).where(Invoice.connection_id == connection_id).values(mapped=None, digest="")
+        update(Invoice)
+        .where(Invoice.connection_id == connection_id)
+        .values(mapped=None, digest="", **invoices.keys(None))
     )
     session.execute(
         update(Connection)

@@ -259,15 +259,19 @@ def add_revisions(session: Session, revisions: Iterable[dict[str, Any]]) -> None
 
 
 def keys(mapped: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the columns `NAMES`, for sorting and searching, of an invoice mapped like this."""
+    """Return the columns `NAMES`, for sorting and searching, of an invoice mapped like this.
+
+    `sought` is empty exactly if it is not mapped.
+    """
     found = mapped or {}
     number, buyer, due = (
         str(found.get(name) or "") for name in ("invoiceNo", "companyName", "payableDate")
     )
+    sought = f"{folded(buyer)[:_LONGEST_BUYER]}\n{folded(number)[:_LONGEST_NUMBER]}"
     return {
         "number_key": number_key(number),
         "due_key": due[:10] or NO_DUE_KEY,
-        "sought": f"{folded(buyer)[:_LONGEST_BUYER]}\n{folded(number)[:_LONGEST_NUMBER]}",
+        "sought": "" if mapped is None else sought,
     }
 
 

@@ -97,11 +97,6 @@ def test_a_lost_connection(deployment: Deployment, reader: Reader) -> None:
     heading(page, "Link for Example Supplies")
     expect(page.get_by_label("The link")).to_have_value(re.compile("/quickbook/authorise[?]token="))
     look(page, "ops-link")
-    reader.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Copy").click()
-    expect(page.get_by_text("Copied", exact=True)).to_be_attached()
-    link = page.get_by_label("The link").input_value()
-    assert page.evaluate("navigator.clipboard.readText()") == link
     page.get_by_role("link", name="Back to Journey Company").click()
     heading(page, "Journey Company")
 
@@ -162,7 +157,7 @@ def test_the_course_is_drawn_in_the_readers_time(
     expect(tip).to_contain_text("p95 9.0 sMedian 1.5 s")
     page.keyboard.press("ArrowLeft")
     expect(tip).to_contain_text("p95 10 sMedian 2.5 s")
-    said = page.locator(".plot", has=picture).get_by_role("status")
+    said = page.locator(".plot", has=picture).locator(".said")
     expect(said).to_contain_text("p95 10 s, Median 2.5 s")
     with closing(sqlite3.connect(tmp_path / "pages.db")) as connection, connection:
         connection.execute("UPDATE reads SET count = 450000 WHERE kind = 'query'")
@@ -225,7 +220,7 @@ def test_orders_for_a_company(deployment: Deployment, reader: Reader) -> None:
     expect(page.get_by_role("status")).to_contain_text("Paused. This company makes no calls")
     page.get_by_role("button", name="Resume").click()
     page.get_by_role("button", name="Reconcile").click()
-    expect(page.get_by_text("Agrees")).to_be_visible()  # by itself, once it is done
+    expect(page.get_by_text("Agrees")).to_have_count(2)  # by itself, once it is done
     look(page, "ops-connection")
     page.get_by_role("link", name="Disconnect").click()
     heading(page, "Disconnect Journey Company?")

@@ -59,6 +59,7 @@ def an_invoice(connection_id: str) -> Invoice:
         },
         warnings=[],
         doc_number="1038",
+        sought="buyer\n1038",
         total=100,
         recorded_at=NOW,
         delivery=DeliveryState(connection_id=connection_id, recorded_at=NOW),

@@ -66,7 +66,7 @@ def test_a_refused_event_is_seen_shown_sent_again_and_skipped(tmp_path: Path) ->
 
     for what in (("skip", "event-3"), ("show", "event-2")):
         assert place.run("events", *what).returncode == 2
-    assert place.run("events", "retry").returncode == 1
+    assert place.run("events", "retry").returncode == 2
     audit = [json.loads(line) for line in place.run("audit", "--json").stdout.splitlines()]
     assert [(one["action"], one["details"]) for one in audit] == [
         ("skip event", {"event": "event-2", "type": "connection.paused", "attempts": 3}),

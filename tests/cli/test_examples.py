@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from typer.core import TyperGroup
 
 from service.cli.main import COMMANDS
-from service.database.tables import Connection, Finding, Run
+from service.database.tables import Connection, FeedEvent, Finding, Run
 from service.kit.clock import now
 from service.store import runs
 from tests import commands
@@ -20,7 +20,7 @@ from tests.cli.test_commands import an_invoice
 from tests.journey.deployment import deployed
 from tests.store.delivery_rows import DeliveryRows
 
-REALM = "9341455000000001"
+REALM, EVENT = "9341455000000001", "5f0c2a91d3b84e7f9a6c1e2d4b8f7a03"
 WITHOUT_FACTS = {
     "demo": "runs until it is ended",
     "serve": "runs until it is ended",
@@ -31,6 +31,7 @@ WITHOUT_FACTS = {
     "ops-user": "asks for a password, and its answer is a line for .env",
     "guide": "is a text",
 }
+ALWAYS_JSON = {("events", "show")}
 NOT_RUN_HERE = {*WITHOUT_FACTS, "adopt", "alerts"} - {"init", "migrate", "guide"}
 
 
@@ -65,6 +66,7 @@ def test_every_command_that_prints_facts_prints_them_as_json_too() -> None:
         if "--json" not in {name for param in command.params for name in param.opts}
         # Of a group that does nothing by itself, its commands count.
         and not (isinstance(command, TyperGroup) and command.no_args_is_help)
+        and words not in ALWAYS_JSON
     }
     assert without == set(WITHOUT_FACTS)
 
@@ -97,6 +99,10 @@ def place(tmp_path: Path) -> Iterator[Place]:
                 halted = update(Run).where(Run.id == run_id)
                 session.execute(halted.values(id=7, halted_at=now(), error="too many"))
         place.add_notices(a_notice(company, "parked", id=42))
+        refused = {"type": "connection.paused", "subject": company, "data": {}, "attempts": 1}
+        with place.services() as services, services.database.write() as session:
+            about = {"connection_id": company, "environment": "simulator", "at": now()}
+            session.add(FeedEvent(event_id=EVENT, waiting=True, error="404", **about, **refused))
         yield place
 
 
@@ -108,7 +114,7 @@ def test_the_first_example_of_each_command_runs_and_answers_in_json(
         if words[0] in NOT_RUN_HERE:
             continue
         example = examples_of(command)[0]
-        as_json = words[0] not in WITHOUT_FACTS
+        as_json = words[0] not in WITHOUT_FACTS and words not in ALWAYS_JSON
         folder = apart if words[0] == "init" else place.folder
         ended = commands.run(
             *example, *(["--json"] if as_json else []), env=place.settings, cwd=folder

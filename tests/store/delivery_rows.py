@@ -30,6 +30,7 @@ class DeliveryRows:
         given = {
             "recorded_at": now(),
             "mapped": {"invoiceNo": "1"},
+            "sought": "\n1",
             "doc_number": "101",
             "source": {"Id": quickbooks_id},
             **fields,

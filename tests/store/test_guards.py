@@ -124,6 +124,7 @@ def test_old_findings_of_one_kind_are_closed_and_closed_ones_stay_as_they_are(
             (FindingKind.HURRIED, "amount", None),
             (FindingKind.HURRIED, "buyer", earlier),
             (FindingKind.CHANGED, "amount", None),
+            (FindingKind.HURRIED, "new", None),
         ):
             session.add(
                 Finding(
@@ -134,7 +135,7 @@ def test_old_findings_of_one_kind_are_closed_and_closed_ones_stay_as_they_are(
                     fields=[],
                     severity="critical",
                     state="invoice_accepted",
-                    found_at=long_ago,
+                    found_at=AT if field == "new" else long_ago,
                     changed_at=long_ago,
                     closed_at=closed_at,
                 )
@@ -143,7 +144,7 @@ def test_old_findings_of_one_kind_are_closed_and_closed_ones_stay_as_they_are(
         findings.close_old(session, FindingKind.HURRIED, AT - timedelta(days=1), AT)
     with database.read() as session:
         rows = session.scalars(select(Finding).order_by(Finding.id)).all()
-    assert [row.closed_at for row in rows] == [AT, earlier, None]
+    assert [row.closed_at for row in rows] == [AT, earlier, None, None]
 
 
 def columns(database: Database) -> dict[str, object]:

@@ -19,7 +19,18 @@ from service.database.engine import Database
 from service.database.schema import migrate, prepare
 from service.database.tables import Base, Document, Finding, Invoice
 from service.database.tables import DeliveryState as Outgoing
-from service.database.tables.invoices import ALARMING, HELD, OLD_ROWS_HELD, TO_FIX, WITHDRAWN
+from service.database.tables.invoices import (
+    ALARMING,
+    CLOSED,
+    HELD,
+    OLD_ROWS_HELD,
+    OPEN,
+    OUTSIDE,
+    TO_CORRECT,
+    TO_FIX,
+    TO_INVITE,
+    WITHDRAWN,
+)
 from service.database.types import among, condition
 from service.errors import ConfigurationError
 
@@ -146,6 +157,33 @@ def test_an_index_answers_what_it_is_for(database: Database, what: str) -> None:
         given = one if what == "ids" else None
         plan = connection.exec_driver_sql(f"{explain} {sql}", given).all()
     assert re.search(index, " ".join(str(line[-1]) for line in plan)), plan
+
+
+PARTS = {
+    "current": OPEN,
+    "closed": CLOSED,
+    "outside": OUTSIDE,
+    "to_fix": TO_FIX,
+    "to_correct": TO_CORRECT,
+    "to_invite": TO_INVITE,
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_sqlite_reads_each_part_of_a_suppliers_list_from_its_own_index(
+    sqlite_database: Database, part: str
+) -> None:
+    """Without statistics it takes the youngest of the indexes that have the right order."""
+    query = (
+        select(Invoice.id)
+        .where(Invoice.connection_id == text("'c'"), Invoice.mapped.is_not(None))
+        .where(condition(PARTS[part]))
+        .order_by(Invoice.created_ms.desc(), Invoice.id.desc())
+    )
+    sql = str(query.compile(sqlite_database.engine))
+    with sqlite_database.engine.connect() as connection:
+        [step] = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}").all()
+    assert f"ix_invoices_{part} " in step[-1]
 
 
 def test_a_downgrade_leaves_nothing_behind(database_url: str) -> None:

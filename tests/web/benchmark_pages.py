@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from service.config.loading import settings_from
 from service.config.parsers import Operator
 from service.database.engine import Database
 from service.database.schema import migrate
+from service.infactor.warnings import WarningCode, warning
 from service.kit import logs
 from service.kit.clock import now
 from service.kit.exact_json import decode, encode
@@ -69,16 +70,19 @@ FILL = [
     SELECT 'qbk-' || left(md5(n::text), 28), 'c1', n::text, 0, now(), 1, false, false,
       CAST(:source AS text),
       replace(replace(CAST(:mapped AS text), 'NUMBER', n::text), 'BUYER', 'Buyer ' || n % 4000),
-      CASE WHEN n % 3 = 0 THEN 'paid' END, CASE WHEN n % 500 = 0 THEN '[{"text":"Fix"}]'
-      ELSE '[]' END, '', n::text, lpad(n::text, 12, '0'), (date '2020-01-01' + n % 3000)::text,
-      'buyer ' || n % 4000 || E'\\n' || n, n % 9973, n % 7919, n * 1000, 1, now(), '[]', '[]'
+      CASE WHEN n % 3 = 0 THEN 'paid' WHEN n % 50 = 1 THEN 'partly_paid' END,
+      CASE WHEN n % 500 = 0 THEN :warnings ELSE '[]' END, '', n::text,
+      lpad(n::text, 12, '0'), (date '2020-01-01' + n % 3000)::text,
+      'buyer ' || n % 4000 || E'\\n' || n, n % 9973,
+      CASE WHEN n % 3 = 0 THEN 0 ELSE 1 + n % 7919 END, n * 1000, 1, now(), '[]', '[]'
     FROM generate_series(1, :invoices) n""",
     ADD_DELIVERY_STATES,
     """INSERT INTO documents
-      (invoice_id, connection_id, supplier_id, state, document, revision, written_at, seen_at)
-    SELECT id, connection_id, 1, CASE WHEN quickbooks_id::int % 20 = 1 THEN 'invoice_accepted'
-      WHEN quickbooks_id::int % 5000 = 2 THEN 'ifactor_proposed' ELSE 'invoice_created' END,
-      mapped, 1, now(), now()
+      (invoice_id, connection_id, supplier_id, total, currency, revision, written_at, seen_at,
+      document, state)
+    SELECT id, connection_id, 1, total, 'USD', 1, now(), now(), mapped,
+      CASE WHEN quickbooks_id::int % 20 = 1 THEN 'invoice_accepted'
+      WHEN quickbooks_id::int % 5000 = 2 THEN 'ifactor_proposed' ELSE 'invoice_created' END
     FROM invoices WHERE hold IS NULL""",
     """INSERT INTO revisions (invoice_id, number, recorded_at, cause, sync_token, last_updated,
       customer_versions, changes, connection_id, sequence, entry, entry_digest, link)
@@ -159,7 +163,11 @@ def supplier_pages(cookie: str) -> list[Measured]:
         "a page in the middle": f"?after={invoice_id(INVOICES // 2)}",
         "to fix": "?status=to-fix",
         "to fix, by due date": "?status=to-fix&sort=due",
-        "not offered": "?status=not-in-infactor",
+        "paid or void": "?status=closed",
+        "all": "?status=all",
+        "not in Infactor": "?status=not-in-infactor",
+        "in Infactor": "?status=in-infactor",
+        "waiting for the buyer": "?status=waiting",
         "approved": "?status=approved",
         "a rare status": "?status=proposal-received",
         "a rare status by amount": "?status=proposal-received&sort=amount",
@@ -169,6 +177,7 @@ def supplier_pages(cookie: str) -> list[Measured]:
     pages = [Measured(name, f"/quickbook/{query}", mine) for name, query in queries.items()]
     return [
         *pages,
+        Measured("attention", "/quickbook/attention", mine),
         Measured("live, something new", "/quickbook/live", mine),
         Measured("invoice", f"/quickbook/invoices/{invoice_id(4)}", mine),
         Measured("connection", "/quickbook/connections/c1", mine),
@@ -252,6 +261,7 @@ def _fill(database: Database, operator: Operator) -> tuple[str, str]:
         "notices": NOTICES,
         "tally": encode(EMPTY_RECONCILE).decode(),
         "source": source,
+        "warnings": encode([asdict(warning(WarningCode.NO_DUE_DATE))]).decode(),
         "mapped": encode({**mapped, "invoiceNo": "NUMBER", "companyName": "BUYER"}).decode(),
     }
     with database.write() as session:

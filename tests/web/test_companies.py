@@ -75,7 +75,7 @@ def test_where_nothing_of_it_matches_it_is_named(
 
 
 def test_one_without_invoices_says_so(place: Place, second: str, browser: TestClient) -> None:
-    place.do(f"UPDATE invoices SET mapped = NULL WHERE connection_id = '{second}'")
+    place.do(f"UPDATE invoices SET mapped = NULL, sought = '' WHERE connection_id = '{second}'")
     page = said(browser.get(f"/quickbook/?company={second}").text)
     assert "Other Books has no open invoices." in page
     page = said(browser.get(f"/quickbook/?company={second}&status=all").text)

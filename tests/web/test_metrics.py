@@ -151,6 +151,8 @@ def test_every_measure_is_told_under_its_own_name() -> None:
         open_alerts={"connection.dead": 15},
         heartbeats={"clock": 17.5},
         findings={"critical": 18},
+        unsent_events=27,
+        oldest_event=28.5,
         infactor=InfactorMeasures(
             up=True, outgoing=19, oldest_outgoing=20.5, refused=21, receipts={"created": 22}
         ),
@@ -183,6 +185,8 @@ def test_every_measure_is_told_under_its_own_name() -> None:
         ("alerts_open", "connection.dead"): 15,
         ("heartbeat_age_seconds", "clock"): 17.5,
         ("findings_open", "critical"): 18,
+        ("events_waiting",): 27,
+        ("events_oldest_seconds",): 28.5,
         ("infactor_up",): 1,
         ("outgoing_invoices",): 19,
         ("outgoing_oldest_seconds",): 20.5,
@@ -254,7 +258,7 @@ def test_the_guide_names_every_metric(place: Place) -> None:
     page = (Path(__file__).parents[2] / "service" / "guide" / "monitoring.md").read_text()
     text = peer(place, "127.0.0.1").get("/metrics").text
     names = set(re.findall(r"^# TYPE (?!python_|process_)(\S+?)(?<!_created) ", text, re.MULTILINE))
-    assert len(names) == 27
+    assert len(names) == 29
     assert [name for name in names if not name.startswith(PREFIX)] == []
     assert [name for name in names if f"`{name.removeprefix(PREFIX)}`" not in page] == []
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, select, text
 
 from service.database.tables import (
     Alert,
@@ -19,7 +19,7 @@ from service.database.tables import (
     WebhookAnswers,
 )
 from tests.store.delivery_rows import DeliveryRows
-from tests.workers.world import World
+from tests.workers.world import World, an_invoice
 from workers.upkeep import prune, prune_at
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -186,3 +186,11 @@ def test_what_the_clock_prunes_is_old_by_now(world: World) -> None:
     add(world, BrowserSession(**fields))
     prune(world.services)
     assert left(world, BrowserSession) == 0
+
+
+def test_sqlite_learns_what_is_there(world: World) -> None:
+    world.arrive(an_invoice())
+    prune(world.services)
+    with world.services.database.read() as session:
+        known = session.execute(text("SELECT DISTINCT tbl FROM sqlite_stat1")).scalars().all()
+    assert "invoices" in known

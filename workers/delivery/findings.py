@@ -201,7 +201,7 @@ def moved_past_hold(change: DocumentChange, *, was_held: bool) -> list[Found] | 
     state = change.after.state
     if state in _BACK or not (hold or withdrawn):
         return []
-    seen_held = was_held and change.moved and change.state_before in _BACK
+    seen_held = was_held and change.state_before in _BACK
     if not (withdrawn or seen_held):
         return None
     # Suppliers read it too.

@@ -36,7 +36,7 @@ class FeedEvent(Base):
         ),
         Index(
             "ix_events_waiting_since",
-            *("environment", "at", "id"),
+            *("environment", "at", "id", "waiting"),  # SQLite asks it again
             sqlite_where=text(WAITING),
             postgresql_where=text(WAITING),
         ),

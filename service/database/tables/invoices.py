@@ -32,8 +32,11 @@ TO_INVITE = "hold IS NULL AND delivery_warnings <> '[]'"
 HELD = "hold IS NOT NULL OR old_rows_held"
 """Which invoices are held; Infactor may have one of them all the same."""
 
-UNSEEN = "seen_at IS NULL"
-"""Which documents were written, and never read back."""
+RECORDED = "sought <> ''"
+"""Which invoices have a record to show: where `mapped` is set, `sought` is not empty.
+
+Asked of `mapped`, SQLite would read the invoices that an index finds, which are large.
+"""
 
 OLD_ROWS_HELD = "old_rows_held"
 """Which invoices wait for somebody to explain rows of Infactor's old import."""
@@ -142,8 +145,8 @@ class Invoice(Base):
         Index(
             "ix_invoices_sought",
             *("connection_id", "sought", "id", "total", "created_ms", "number_key", "due_key"),
-            sqlite_where=text("mapped IS NOT NULL"),
-            postgresql_where=text("mapped IS NOT NULL"),
+            sqlite_where=text(RECORDED),
+            postgresql_where=text(RECORDED),
         ),
         Index(
             "ix_invoices_to_fix",
@@ -270,6 +273,7 @@ class Invoice(Base):
     # What the supplier's list is sorted and searched by; see `store.invoices.keys`.
     number_key: Mapped[str] = mapped_column(Key, default="", server_default="")
     due_key: Mapped[str] = mapped_column(Key, default="~", server_default="~")
+    # The buyer and the number, in one case; empty exactly while `mapped` is NULL.
     sought: Mapped[str] = mapped_column(Key, default="", server_default="")
     # Digests of what invoices of one sale share; see `infactor.rules.twins`.
     twin_number: Mapped[int | None] = mapped_column(BigInteger)
@@ -439,13 +443,7 @@ class Document(Base):
         Index("ix_documents_state", "connection_id", "supplier_id", "state", "invoice_id"),
         # For lists of the API.
         Index("ix_documents_of_state", "state", "invoice_id", "connection_id"),
-        Index("ix_documents_seen_at", "seen_at", "invoice_id"),
-        Index(
-            "ix_documents_written_at",
-            *("written_at", "invoice_id"),
-            sqlite_where=text(UNSEEN),
-            postgresql_where=text(UNSEEN),
-        ),
+        Index("ix_documents_changed_at", "seen_at", "written_at", "invoice_id"),
         Index(
             "ix_documents_withdrawn",
             *("connection_id", "supplier_id", "invoice_id"),

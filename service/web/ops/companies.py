@@ -231,7 +231,6 @@ def _facts(session: Session, entry: CompanyEntry) -> dict[str, Any]:
             for run in sorted(filter(None, newest), key=_urgency)
         ],
         "is_waiting": approvals.is_waiting,
-        "is_rejected": approvals.is_rejected,
     }
 
 

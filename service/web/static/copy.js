@@ -3,7 +3,7 @@
   document.documentElement.classList.add("can-copy");
   const said = document.createElement("p");
   said.className = "unseen";
-  said.setAttribute("role", "status");
+  said.ariaLive = "polite";
   document.body.append(said);
 
   const choose = (element) => {
@@ -34,7 +34,7 @@
     const done = await copy(button.dataset.copy ?? shown.value, shown);
     button.focus();
     said.textContent = "";
-    button.dataset.done = done ? "Copied" : "Press Ctrl+C";
+    button.dataset.done = done ? "\u2713" : "(press Ctrl and C)";
     // Said again, however often it is pressed.
     setTimeout(() => { said.textContent = done ? "Copied" : "Chosen: press Ctrl and C"; }, 50);
     setTimeout(() => { delete button.dataset.done; }, 2000);

@@ -200,7 +200,8 @@ def customers_of(some: Iterable[Found]) -> list[CustomerGroup]:
         key = (invoice.connection_id, invoice.customer_id or name)
         customer = found.setdefault(key, CustomerGroup(name))
         for warning in to_fix(one):
-            if warning["code"] in _CODES and warning["code"] != WarningCode.BUYER_NOT_REGISTERED:
+            code = warning.get("code")
+            if code in _CODES and code != WarningCode.BUYER_NOT_REGISTERED:
                 _problem(customer, warning).invoices.append(_named(one))
     return sorted(found.values(), key=lambda one: (-one.invoices, one.name.casefold()))
 
