@@ -50,9 +50,6 @@ ACCEPTED = {
     "service/store/alerts.py: Alert.due_at.is_not(None)": (
         "saves a write of every alert there ever was"
     ),
-    "service/store/inbox.py: Notice.status == status": (
-        "lets each status be found by its own index; what is done has no claimant"
-    ),
     "service/store/inbox.py: or_(*(condition for condition, _ in promised))": (
         "saves a write of notices whose outcome stays as it is"
     ),

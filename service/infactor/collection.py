@@ -69,6 +69,8 @@ class DeliveryOrder:
 class DeliveryResult:
     """The result of an order; `before` and `after` are the document, None if there is none.
 
+    The one that was created is as it is mapped, any other as it is stored.
+
     `repeated`: the document was at this revision already, because an earlier answer was lost.
     `newer` is the document's revision if it is higher than ours.
     """
@@ -257,7 +259,7 @@ class InvoiceCollection:
             if key in ended:
                 continue
             if key not in sent.unclear:
-                ended[key] = _done(write, write.decision.document or write.before)
+                ended[key] = _done(write, _written(write))
             # A document that stands where one was to be created is read whole: it may be decided.
             elif write.before is not None and there.get(key, {}).get(REVISION) == revision:
                 ended[key] = _done(write, there[key])
@@ -329,13 +331,19 @@ def _creation(order: DeliveryOrder, mapped: MappedDocument) -> _Write:
     def whole(document: Mapping[str, Any]) -> dict[str, Any]:
         return {"_id": order.key, **document, REVISION: order.revision}
 
-    inserted = whole(mapped.doubles())
     try:
-        request = InsertOne[Any](RawBSONDocument(bson.encode(inserted, check_keys=True)))
+        encoded = bson.encode(whole(mapped.doubles()), check_keys=True)
+        request = InsertOne[Any](RawBSONDocument(encoded))
     except InvalidDocument:  # a name that MongoDB 4.2 does not allow, or what nobody can store
-        inserted = whole(mapped.as_stored())
-        request = InsertOne[Any](inserted)
-    return _Write(order, None, Decision(Action.CREATE, inserted), request)
+        request = InsertOne[Any](whole(mapped.as_stored()))
+    return _Write(order, None, Decision(Action.CREATE), request)
+
+
+def _written(write: _Write) -> Mapping[str, Any] | None:
+    """Return what the document is now, if the server took the write."""
+    if write.before is None:
+        return write.order.mapped
+    return write.decision.document or write.before
 
 
 def _request(order: DeliveryOrder, before: Mapping[str, Any], decision: Decision) -> UpdateOne:
@@ -361,7 +369,7 @@ def _done(write: _Write, after: Mapping[str, Any] | None) -> DeliveryResult:
     return DeliveryResult(
         action=decision.action,
         before=write.before,
-        after=decision.document or write.before,
+        after=_written(write),
         state=text_of_state(after),
         changed=decision.changed if written else (),
     )

@@ -222,3 +222,28 @@ def test_what_a_delivery_did_is_saved_while_nobody_else_has_the_company(
             assert len(delivering.receipts()) == 1
         delivered.result(60)
     assert delivering.receipts()[1:] == [(2, "refreshed", "invoice_created")]
+
+
+@pytest.mark.both_databases("the statements are its own")
+def test_a_delivery_is_at_the_revision_of_its_invoice_however_that_came(
+    delivering: Delivering,
+) -> None:
+    def revisions() -> list[tuple[int, int, bool]]:
+        same_time = DeliveryState.recorded_at == Invoice.recorded_at
+        both = select(Invoice.revision, DeliveryState.revision, same_time)
+        query = both.join(DeliveryState, DeliveryState.invoice_id == Invoice.id)
+        with delivering.world.services.database.read() as session:
+            return [tuple(row) for row in session.execute(query)]
+
+    delivering.arrive(an_invoice())
+    assert revisions() == [(1, 1, True)]
+    delivering.arrive(an_invoice(TotalAmt=80.0, Balance=80.0))
+    assert revisions() == [(2, 2, True)]
+    delivering.decide(state="draft")
+    delivering.poll()
+    delivering.decide(state="invoice_created")
+    delivering.poll()
+    assert revisions() == [(3, 3, True)]
+    delivering.decide(qbkRevision=9)
+    delivering.deliver()
+    assert revisions() == [(10, 10, True)]

@@ -177,7 +177,7 @@ def test_the_running_poll_finds_what_people_did_in_infactor(delivering: Deliveri
     }
     assert delivering.document("3") is None
     tally = world.run(run_id).tally
-    assert [(one["id"], one["kind"]) for one in tally["infactor"]] == [("3", "deleted")]
+    assert [(one["id"], one["kind"]) for one in tally["infactor"]] == [("3", "deleted in Infactor")]
 
 
 def is_polling(world: World) -> bool:
