@@ -245,7 +245,7 @@ def end_turn(session: Session, row_id: int, now: datetime) -> None:
     """Let the company whose next event this is come after those that wait since before now."""
     session.execute(
         update(FeedEvent)
-        .where(FeedEvent.id == row_id, _WAITING, has_come(FeedEvent.due_at, now))
+        .where(FeedEvent.id == row_id, has_come(FeedEvent.due_at, now))
         .values(due_at=now)
     )
 

@@ -13,6 +13,7 @@ from service.database.tables import (
     BrowserSession,
     Connection,
     Customer,
+    FeedEvent,
     Invoice,
     Notice,
     OAuthState,
@@ -236,10 +237,35 @@ def test_another_company_loses_nothing(world: World) -> None:
     world.put("Customer", a_customer(), realm="9341455000000002")
     world.backfill()
     assert sorted(world.documents()) == ["1"]
-    before = world.documents()
+    with world.services.database.write() as session:
+        mine = {"format": "cloudevents", "received_at": now(), "status": "pending"}
+        session.add(Notice(connection_id=world.connection_id, **mine))
+        session.add(Notice(realm_digest="of a company that is to come", **mine))
+        told = {"environment": "simulator", "type": "invoice.recorded", "subject": "1", "data": {}}
+        for company in (first, world.connection_id):
+            session.add(
+                FeedEvent(event_id=company, connection_id=company, at=now(), waiting=False, **told)
+            )
+    before, theirs = world.documents(), others(world, first)
     forget_company(world.services, first, "cli:me")
     assert world.documents() == before
+    assert others(world, first) == theirs
+    assert rows(world, FeedEvent) == 1
     assert (rows(world, Customer), rows(world, Run)) == (1, 1)
+
+
+def others(world: World, connection_id: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the notices, invoices and events that are not of this company."""
+    tables = [Base.metadata.tables[name] for name in ("notices", "invoices", "events")]
+    with world.services.database.engine.connect() as connection:
+        return {
+            table.name: [
+                dict(row)
+                for row in connection.execute(select(table)).mappings()
+                if row["connection_id"] != connection_id
+            ]
+            for table in tables
+        }
 
 
 @pytest.mark.both_databases("the statements are its own")
