@@ -17,7 +17,7 @@ from service.infactor.rules.circumstances import AccountShares, Circumstances
 from service.infactor.rules.facts import InvoiceFacts
 from service.infactor.rules.shares import ACCOUNT_RULES, COUNTED_RULES, account_of, busy_hours
 from service.kit.clock import now
-from service.store import accounts, connections, judging
+from service.store import accounts, connections, judging_queue
 from service.store.accounts import KeptAccount, OpenAmount, Shares
 from workers.company import RecordedCompany
 
@@ -53,7 +53,7 @@ def count_accounts(company: RecordedCompany) -> None:
         ]
         ids = set(accounts.open_invoices(session, connection_id, concerned))
         ids |= _count_hours(company, session)
-        judging.ask(session, connection_id, ids)
+        judging_queue.ask(session, connection_id, ids)
         accounts.counted(session, connection_id)
     if ids:
         log.info("accounts.moved", connection=connection_id, invoices=len(ids))

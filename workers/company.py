@@ -12,7 +12,7 @@ from service.infactor import mapping
 from service.kit.clock import now
 from service.quickbooks.client import CompanyClient
 from service.services import Services
-from service.store import connections, plausible, proof, runs
+from service.store import connections, proof, quickbooks_times, runs
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class CompanyContext(RecordedCompany):
     def latest_believed(self) -> datetime:
         """Return the latest time of QuickBooks' that is believed at this moment."""
         with self.services.database.read() as session:
-            return plausible.latest(session)
+            return quickbooks_times.latest(session)
 
     def draw_fetch_number(self) -> int:
         """Return the next fetch number, to be drawn before each read; the higher one is the later

@@ -16,7 +16,7 @@ from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.kit.signed_post import NotSent, SignedPost
 from service.services import Services
-from service.store import events
+from service.store import event_feed
 
 log = structlog.get_logger(__name__)
 
@@ -44,12 +44,12 @@ def place_all(services: Services, deadline: float) -> None:
     What is written meanwhile waits for the next round.
     """
     with services.database.read() as session:
-        if not events.are_unplaced(session):
+        if not event_feed.are_unplaced(session):
             return
     while time.monotonic() < deadline:
         with services.database.write() as session:
-            placed = events.place(session)
-        if placed < events.PLACED_AT_ONCE:
+            placed = event_feed.place(session)
+        if placed < event_feed.PLACED_AT_ONCE:
             return
 
 
@@ -70,7 +70,7 @@ class _Round:
         environment = self._services.settings.quickbooks_environment
         while not self._is_over:
             with self._services.database.read() as session:
-                due = events.due_connections(session, environment, now(), _COMPANIES_AT_ONCE)
+                due = event_feed.due_connections(session, environment, now(), _COMPANIES_AT_ONCE)
             if not due:
                 return
             for connection_id in due:
@@ -79,7 +79,7 @@ class _Round:
     def _send_company(self, connection_id: str) -> None:
         """Send the company's next events; with more left, it has had its turn."""
         with self._services.database.read() as session:
-            waiting = events.waiting(session, connection_id, _MOST_OF_A_TURN + 1)
+            waiting = event_feed.waiting(session, connection_id, _MOST_OF_A_TURN + 1)
         sent = 0
         while sent < min(len(waiting), _MOST_OF_A_TURN) and not self._is_over:
             if not self._is_accepted(waiting[sent]):
@@ -87,13 +87,13 @@ class _Round:
             sent += 1
         if 0 < sent < len(waiting):
             with self._services.database.write() as session:
-                events.end_turn(session, waiting[sent].id, now())
+                event_feed.end_turn(session, waiting[sent].id, now())
 
     def _is_accepted(self, event: FeedEvent) -> bool:
         try:
-            message = events.as_cloud_event(event, self._services.settings.public_url)
+            message = event_feed.as_cloud_event(event, self._services.settings.public_url)
             self._listener.send(
-                event.event_id, msgspec.json.encode(message), events.EVENTS_MEDIA_TYPE
+                event.event_id, msgspec.json.encode(message), event_feed.EVENTS_MEDIA_TYPE
             )
         except NotSent as e:
             self._refusals += 1
@@ -106,11 +106,11 @@ class _Round:
             return False
         self._refusals = 0
         with self._services.database.write() as session:
-            events.note_sent(session, event.id)
+            event_feed.note_sent(session, event.id)
         return True
 
     def _postpone(self, event: FeedEvent, why: str) -> None:
         pause = backoff(event.attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
         with self._services.database.write() as session:
-            events.postpone(session, event.id, now() + pause, why)
+            event_feed.postpone(session, event.id, now() + pause, why)
         log.warning("event.not_sent", event_id=event.event_id, type=event.type, why=why)

@@ -20,10 +20,10 @@ from redis.retry import Retry
 
 from service.jobs import ALL, DELIVER, JUDGE, RUN, SETTLE, SYNC, Job
 from service.services import Services
-from workers import judging, settlements, sync
+from workers import rejudging, settlements, sync
 from workers.delivery import deliver
-from workers.judging import TURN_SECONDS
 from workers.lanes import Lanes
+from workers.rejudging import TURN_SECONDS
 from workers.runs import run
 from workers.schedule import ALERTS, Clocks, ticking
 
@@ -65,7 +65,7 @@ def declare(
     def judge_company(connection_id: str) -> None:
         lanes[JUDGE].take(
             connection_id,
-            lambda: judging.judge_company(services, connection_id, seconds=judging_seconds),
+            lambda: rejudging.judge_company(services, connection_id, seconds=judging_seconds),
         )
 
     def explain_payments(connection_id: str) -> None:

@@ -16,7 +16,7 @@ from workers.alerts import alert_without_database, watch
 from workers.clock_watch import ClockWatch
 from workers.delivery import adoption, poll
 from workers.event_feed import send_events
-from workers.judging import ask_for_judging
+from workers.rejudging import ask_for_judging
 from workers.runs.reconcile import begin_due
 from workers.settlements import ask_for_settlements
 from workers.upkeep import (

@@ -15,8 +15,8 @@ from service.services import Services
 from service.store import (
     counters,
     inbox,
+    infactor_outbox,
     login_attempts,
-    outbox,
     pruning,
     runs,
     sessions,
@@ -182,7 +182,7 @@ def requeue_due(services: Services) -> None:
         companies = inbox.due_connections(session, environment, now())
         due_runs = runs.due(session, environment, now())
         delivering = (
-            outbox.due_connections(session, environment, now())
+            infactor_outbox.due_connections(session, environment, now())
             if services.settings.delivers
             else ()
         )

@@ -21,8 +21,8 @@ from service.cli.help import add_command, new_typer
 from service.database.tables import Connection, FeedEvent
 from service.operations import actions
 from service.services import Services
-from service.store import connections, events
-from service.store.events import as_cloud_event
+from service.store import connections, event_feed
+from service.store.event_feed import as_cloud_event
 
 _PAGE = 500
 _COLUMNS = ("Id", "Happened", "Company", "Type", "Subject", "Attempts", "Next try", "Refused with")
@@ -65,7 +65,9 @@ def _unsent(services: Services, *, refused: bool) -> Iterator[tuple[FeedEvent, C
     companies: dict[str, Connection | None] = {}
     while True:
         with services.database.read() as session:
-            page = events.unsent(session, environment, refused=refused, after=after, limit=_PAGE)
+            page = event_feed.unsent(
+                session, environment, refused=refused, after=after, limit=_PAGE
+            )
             for connection_id in {event.connection_id for event in page} - companies.keys():
                 companies[connection_id] = connections.get(session, connection_id)
         yield from ((event, companies[event.connection_id]) for event in page)
@@ -102,7 +104,7 @@ def show_event(event: EventId) -> None:
     with command_services() as services:
         environment = services.settings.quickbooks_environment
         with services.database.read() as session:
-            found = events.find_unsent(session, environment, event)
+            found = event_feed.find_unsent(session, environment, event)
         if found is None:
             raise fail("No event with this id waits. `infactor-quickbooks events` lists them.")
         sent = as_cloud_event(found, services.settings.public_url)

@@ -22,7 +22,7 @@ from service.config.settings import Settings
 from service.infactor.rules.book import RuleInForce, parse_changes, rule_book
 from service.infactor.rules.rule import Profile
 from service.services import Services
-from service.store import connections, judging
+from service.store import connections, judging_queue
 
 
 @says_what_is_wrong
@@ -92,7 +92,7 @@ def _show_in_force(services: Services, *, as_json: bool) -> None:
     signalled: Counter[str] = Counter()
     with services.database.read() as session:
         environment = services.settings.quickbooks_environment
-        for holds, signals in judging.kept_reasons(session, environment):
+        for holds, signals in judging_queue.kept_reasons(session, environment):
             held.update(one["code"] for one in holds)
             signalled.update(one["code"] for one in signals)
     rules = services.settings.rules.every
@@ -164,17 +164,17 @@ def _show_what_if(services: Services, other: Settings, limit: int | None, *, as_
 
 def _what_if(services: Services, other: Settings, changes: WhatIf) -> None:
     """Add to `changes` each invoice and rule that the other rules judge otherwise."""
-    from workers.judging import what_if
+    from workers.rejudging import what_if
 
     with services.database.read() as session:
         environment = other.quickbooks_environment
         everyone = [one for one, _ in connections.everyone(session, environment)]
-        total = judging.count(session, environment)
+        total = judging_queue.count(session, environment)
     with progress_bars() as progress:
         bar = progress.add_task("Judging", total=total, note="")
         for company in everyone:
             for judged, others in what_if(services, company.id, other):
                 with services.database.read() as session:
-                    named = judging.named(session, {one.invoice_id for one in others})
+                    named = judging_queue.named(session, {one.invoice_id for one in others})
                 progress.advance(bar, judged)
                 changes.add(company, others, named)

@@ -18,8 +18,8 @@ from service.database.engine import Database
 from service.database.tables import Connection
 from service.kit import exact_json
 from service.kit.hash_chain import FIRST, digest_of, link_after
-from service.store import chain, connections
-from service.store.chain import ChainEntry, RecordedState
+from service.store import connections, revision_chain
+from service.store.revision_chain import ChainEntry, RecordedState
 
 _MOST_NAMED = 5
 _MOST_KEPT = 1_000
@@ -109,7 +109,7 @@ def _verdict(database: Database, connection: Connection, file: TextIO | None) ->
     Nothing is held but a page, each of which is read in a transaction of its own.
     """
     with database.read() as session:
-        head = chain.of_company(session, connection.id)
+        head = revision_chain.of_company(session, connection.id)
     verdict = Verdict(connection.id, name_of(connection), head.length, head.link)
     if file is not None:
         _write(file, {"connection": connection.id, "length": head.length, "link": head.link})
@@ -152,7 +152,7 @@ def _walked(database: Database, verdict: Verdict, file: TextIO | None) -> Iterat
 def _beyond_end(database: Database, connection_id: str) -> Iterator[str]:
     """Yield a line if there are revisions past the chain's end, as it is now."""
     with database.read() as session:
-        length, last = chain.extent(session, connection_id)
+        length, last = revision_chain.extent(session, connection_id)
     if last > length:
         yield f"the chain ends at revision {length}, and there are others up to {last}"
 
@@ -161,7 +161,9 @@ def _entries(database: Database, verdict: Verdict) -> Iterator[ChainEntry]:
     after = 0
     while True:
         with database.read() as session:
-            page = chain.entries(session, verdict.connection_id, after, verdict.length, _PAGE)
+            page = revision_chain.entries(
+                session, verdict.connection_id, after, verdict.length, _PAGE
+            )
         if not page:
             return
         yield from page
@@ -178,7 +180,7 @@ def _otherwise_recorded(database: Database, connection_id: str) -> Iterator[str]
     after = ""
     while True:
         with database.read() as session:
-            page = chain.recorded(session, connection_id, after, _PAGE)
+            page = revision_chain.recorded(session, connection_id, after, _PAGE)
         if not page:
             return
         for one in page:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from service.cli.console import SHOWN, answer_json, show_list
 from service.cli.context import name_of
 from service.database.tables import Connection
-from service.store.judging import NamedInvoice
+from service.store.judging_queue import NamedInvoice
 from service.wording import called, money, several
 
 if TYPE_CHECKING:
-    from workers.recording.judging import OtherReason
+    from workers.recording.judge_batch import OtherReason
 
 
 def show_changes(found: Sequence[Mapping[str, Any]], limit: int | None) -> None:

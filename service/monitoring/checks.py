@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from service.config.settings import Settings
 from service.domain import Severity
-from service.monitoring import books, companies, infactor, notices, processes
+from service.monitoring import companies, infactor, processes, unproven, webhooks
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
 from service.monitoring.refusals import Refusals
@@ -43,37 +43,37 @@ def refused_alerts(facts: Facts) -> Iterator[Condition]:
 _CHECKS = (
     refused_writes,
     processes.silent_processes,
-    notices.unconfigured_webhooks,
-    notices.misdirected_webhooks,
+    webhooks.unconfigured_webhooks,
+    webhooks.misdirected_webhooks,
     processes.wrong_clocks,
     infactor.critical_findings,
     infactor.infactor_away,
     infactor.stuck_deliveries,
-    notices.stuck_notices,
+    webhooks.stuck_notices,
     refused_alerts,
     companies.refused_keys,
     companies.dead_connections,
-    books.unproven_books,
+    unproven.unproven_books,
     companies.barred_companies,
     companies.failing_runs,
     companies.stopped_withdrawals,
     companies.red_reconciles,
     companies.times_ahead,
-    notices.broken_webhooks,
+    webhooks.broken_webhooks,
     companies.outages,
     processes.mixed_versions,
-    books.silent_companies,
+    unproven.silent_companies,
     companies.unasked_answers,
     companies.lasting_throttle,
     companies.ending_tokens,
     companies.tokens_ending_soon,
-    notices.high_reads,
-    notices.parked_notices,
+    webhooks.high_reads,
+    webhooks.parked_notices,
     infactor.refused_deliveries,
     infactor.refused_events,
     infactor.held_old_rows,
-    notices.forged_webhooks,
-    notices.crowded_receivers,
+    webhooks.forged_webhooks,
+    webhooks.crowded_receivers,
 )
 # What follows from a cause is not reported beside it.
 _EFFECTS = {

@@ -17,7 +17,7 @@ from service.database.types import Instant
 from service.domain import ConnectionState, RunCause, RunKind, RunState, Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
-from service.store import connections, plausible, runs, watermarks
+from service.store import connections, quickbooks_times, runs, watermarks
 from service.wording import several, shortened, span, utc_day
 
 ENDING = timedelta(days=30)
@@ -30,7 +30,7 @@ _SEVERAL = 2
 _NEARLY_ALL = 0.95
 # So many companies' times are not wrong at once.
 _MANY = 4
-_AHEAD = span(plausible.AHEAD.total_seconds())
+_AHEAD = span(quickbooks_times.AHEAD.total_seconds())
 FAILING = timedelta(minutes=10)
 # So many failures in a row are no short outage.
 _MANY_ATTEMPTS = 5
@@ -305,7 +305,7 @@ _time_ahead = CompanyCheck(
     )
     .where(_concerns_us, or_(Connection.time_ahead > _latest, watermarks.is_ahead(_latest)))
     .order_by(Connection.id),
-    values=lambda facts: {"latest": facts.now + plausible.AHEAD},
+    values=lambda facts: {"latest": facts.now + quickbooks_times.AHEAD},
     text=lambda row, _: (
         f"QuickBooks has said"
         f" {max(row.said, row.reconciled_until, row.changes_read_until):%Y-%m-%d %H:%M} UTC of"

@@ -12,9 +12,9 @@ from service.coordination import circuit_breaker, heartbeats, presence, rate_lim
 from service.coordination.circuit_breaker import Broken
 from service.coordination.presence import Living
 from service.monitoring.refusals import Refusals
-from service.store import findings, outbox
+from service.store import findings, infactor_outbox
 from service.store.findings import Open
-from service.store.outbox import Backlog
+from service.store.infactor_outbox import Backlog
 
 _NOT_ASKED = Refusals()
 
@@ -71,4 +71,4 @@ class Facts:
         """The backlog for Infactor's own database; empty where there is none."""
         if not self.settings.delivers:
             return Backlog(0, None, 0)
-        return outbox.backlog(self.session, self.environment)
+        return infactor_outbox.backlog(self.session, self.environment)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from service.domain import Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
-from service.store import events, findings, old_rows, outbox
+from service.store import event_feed, findings, infactor_outbox, old_rows
 from service.store.findings import FindingEntry, Open
 from service.wording import gist_of_finding, several, shortened, span
 
@@ -38,7 +38,7 @@ def stuck_deliveries(facts: Facts) -> Iterator[Condition]:
     """Yield a condition when deliveries are overdue although Infactor's database works."""
     if not facts.outgoing.count or facts.away is not None:
         return
-    stuck = outbox.stuck_backlog(facts.session, facts.environment, facts.now - STUCK)
+    stuck = infactor_outbox.stuck_backlog(facts.session, facts.environment, facts.now - STUCK)
     if stuck.oldest is not None:
         waited = span((facts.now - stuck.oldest).total_seconds())
         yield Condition(
@@ -56,7 +56,7 @@ def refused_deliveries(facts: Facts) -> Iterator[Condition]:
     """Yield a condition while Infactor's database refuses some invoices."""
     if not facts.outgoing.refused:
         return
-    count, first = outbox.refused_invoices(facts.session, facts.environment)
+    count, first = infactor_outbox.refused_invoices(facts.session, facts.environment)
     if first is not None:
         yield Condition(
             cause="deliveries.refused",
@@ -74,7 +74,7 @@ def refused_events(facts: Facts) -> Iterator[Condition]:
     if not facts.settings.sends_events:
         return
     late = facts.now - LATE_EVENTS
-    found = events.held_up(facts.session, facts.environment, _REFUSED_TWICE, late)
+    found = event_feed.held_up(facts.session, facts.environment, _REFUSED_TWICE, late)
     if found is None:
         return
     wait = several(found.count, "event waits", "events wait")

@@ -21,7 +21,7 @@ from service.store import (
     audit,
     connection_lifecycle,
     connections,
-    events,
+    event_feed,
     findings,
     inbox,
     own_notices,
@@ -193,7 +193,7 @@ def acknowledge(
 def skip_event(database: Database, environment: str, event_id: str, actor: str) -> FeedEvent | None:
     """Send an event that EVENTS_URL has refused no more; return None if none of this id is so."""
     with database.write() as session:
-        skipped = events.skip(session, environment, event_id)
+        skipped = event_feed.skip(session, environment, event_id)
         if skipped is not None:
             details = {"event": event_id, "type": skipped.type, "attempts": skipped.attempts}
             audit.record(session, actor, "skip event", skipped.connection_id, details, now())
@@ -205,7 +205,7 @@ def retry_events(
 ) -> int:
     """Send what EVENTS_URL has refused again now, or this one event of it; return how many."""
     with database.write() as session:
-        count = events.hurry(session, environment, event_id)
+        count = event_feed.hurry(session, environment, event_id)
         if count:
             details = {"events": count} if event_id is None else {"event": event_id}
             audit.record(session, actor, "retry events", None, details, now())

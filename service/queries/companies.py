@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Run, Supplier
 from service.domain import ConnectionState
-from service.store import approvals, inbox, outbox, runs, silence
+from service.store import approvals, inbox, infactor_outbox, runs, silence
 
 
 class Filter(StrEnum):
@@ -62,7 +62,7 @@ def page(
             behind = select(func.lower(last.company_name)).scalar_subquery()
             chosen.append(tuple_(name, Connection.id) > tuple_(behind, last.id))
     if late_since is not None:
-        chosen.append(outbox.has_late_deliveries(late_since))
+        chosen.append(infactor_outbox.has_late_deliveries(late_since))
     if supplier_ids is not None:
         chosen.append(Connection.supplier_id.in_(supplier_ids))
     if text:

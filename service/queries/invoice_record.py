@@ -20,8 +20,8 @@ from service.database.tables import (
 )
 from service.database.tables.invoices import RECORDED
 from service.database.types import condition
+from service.store.infactor_outbox import with_delivery
 from service.store.invoices import folded, supplier_of
-from service.store.outbox import with_delivery
 
 MOST_SHOWN = 50
 """So many revisions, receipts, notices and findings of an invoice are shown, the newest."""

@@ -30,7 +30,7 @@ from service.database.tables import Alert, Connection, Notice, Reads, Run, Sampl
 from service.database.upsert import insert
 from service.domain import ConnectionState, NoticeStatus, RunKind, RunState
 from service.queries import notices
-from service.store import counters, documents, events, findings, outbox, watermarks
+from service.store import counters, documents, event_feed, findings, infactor_outbox, watermarks
 from service.store.counters import Counted
 
 RECENT = timedelta(hours=1)
@@ -88,7 +88,7 @@ def measure(
     """Return the figures of this moment; lags are of the last hour, totals of all time."""
     recent = lags_between(session, now - RECENT, now)
     ages, waits = watermark_ages(session, environment, now), _waits(session, environment, now)
-    unsent = events.backlog(session, environment)
+    unsent = event_feed.backlog(session, environment)
     return Measures(
         open_notices={
             status: _open(session, status) for status in (NoticeStatus.PENDING, NoticeStatus.PARKED)
@@ -121,7 +121,7 @@ def measure(
 
 def _infactor(session: Session, environment: str, now: datetime) -> InfactorMeasures:
     """Measure deliveries, from the partial index of outgoing invoices."""
-    waiting = outbox.backlog(session, environment)
+    waiting = infactor_outbox.backlog(session, environment)
     waited = (now - (waiting.oldest or now)).total_seconds()
     return InfactorMeasures(
         up=circuit_breaker.broken(session, circuit_breaker.INFACTOR) is None,

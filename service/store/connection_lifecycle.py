@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Invoice
 from service.domain import ConnectionState, EventType, OwnNotice
-from service.store import events, invoices, own_notices, proof, runs
-from service.store.events import Happening
+from service.store import event_feed, invoices, own_notices, proof, runs
+from service.store.event_feed import Happening
 
 NO_TOKENS = {
     "access_sealed": None,
@@ -104,7 +104,7 @@ def hand_over(session: Session, connection_id: str, supplier_id: int, now: datet
 def tell(session: Session, kind: EventType, connection_id: str, now: datetime, **data: Any) -> None:
     """Tell what has happened to the connection."""
     happening = Happening(type=kind, connection_id=connection_id, subject=connection_id, data=data)
-    events.tell(session, [happening], now)
+    event_feed.tell(session, [happening], now)
 
 
 def _change(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, defer
 from service.database.tables import Connection, Document, Invoice
 from service.database.upsert import chunked
 from service.domain import APPROVED, ENDED, RuleCode, State
-from service.store.outbox import with_delivery
+from service.store.infactor_outbox import with_delivery
 
 MONEY_MAY_MOVE = sorted(APPROVED - ENDED)
 # The long columns, which nobody here needs.

@@ -12,8 +12,8 @@ from service.database.tables.invoices import ALARMING
 from service.database.types import among, condition
 from service.database.upsert import chunked
 from service.domain import EventType, FindingKind, Severity
-from service.store import events
-from service.store.events import Happening
+from service.store import event_feed
+from service.store.event_feed import Happening
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ def _tell(session: Session, kind: EventType, found: Sequence[Finding], now: date
         )
         for one in found
     )
-    events.tell(session, happenings, now)
+    event_feed.tell(session, happenings, now)
 
 
 def _by_cause(found: Collection[Found]) -> dict[str, list[Found]]:

@@ -37,7 +37,7 @@ from service.database.tables import (
 )
 from service.database.upsert import chunked
 from service.domain import ConnectionState, EventType, State
-from service.store import chain, connection_lifecycle, sessions
+from service.store import connection_lifecycle, revision_chain, sessions
 from service.store.documents import count_undecided
 from service.store.invoices import keys
 
@@ -73,7 +73,7 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     kept_ids = select(Invoice.id).where(theirs)
     left_undecided = count_undecided(session, connection_id, Document.seen_at.is_not(None))
     of_runs = select(Run.id).where(Run.connection_id == connection_id)
-    chain.erase(session, connection_id, gone)
+    revision_chain.erase(session, connection_id, gone)
     for table in (Revision, Receipt, Finding, SettlementRow, DeliveryState):
         _do(session, delete(table).where(table.invoice_id.in_(gone)))
     documents = _do(session, delete(Document).where(Document.invoice_id.in_(gone)))

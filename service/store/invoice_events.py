@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from service.domain import Action, EventType
-from service.store.events import Happening
+from service.store.event_feed import Happening
 from service.store.invoices import InvoiceRow
-from service.store.judging import RecordedReasons
+from service.store.judging_queue import RecordedReasons
 
 Noted = InvoiceRow | RecordedReasons
 """An invoice as it is recorded, or as it is judged again."""

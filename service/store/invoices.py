@@ -36,8 +36,8 @@ from service.database.upsert import (
     rows_text,
 )
 from service.kit import exact_json
-from service.store import outbox
-from service.store.outbox import RecordedRevision
+from service.store import infactor_outbox
+from service.store.infactor_outbox import RecordedRevision
 
 NAMES = ("number_key", "due_key", "sought")
 
@@ -164,7 +164,7 @@ def upsert_if_newer(
     for chunk in chunked(sorted(rows, key=lambda row: row.id)):
         written = insert_all(session, Invoice, [row.columns() for row in chunk], rule)
         newer_ones = {id_ for (id_,) in written}
-        outbox.add(session, [_revision(row) for row in chunk if row.id in newer_ones])
+        infactor_outbox.add(session, [_revision(row) for row in chunk if row.id in newer_ones])
         accepted |= newer_ones
     return accepted
 

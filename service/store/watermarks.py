@@ -9,7 +9,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from service.database.tables import Connection, Run
 from service.database.types import has_come
 from service.domain import RunKind, RunState
-from service.store import documents, plausible
+from service.store import documents, quickbooks_times
 from service.store.connections import may_be_called
 
 RECONCILE_EVERY = timedelta(days=1)
@@ -28,9 +28,9 @@ def changes_read_until(session: Session, connection_id: str) -> datetime:
     until = session.execute(
         select(Connection.changes_read_until).where(Connection.id == connection_id)
     ).scalar_one()
-    if until <= plausible.latest(session):
+    if until <= quickbooks_times.latest(session):
         return until
-    return plausible.database_time(session) - _AHEAD_COUNTS_AS
+    return quickbooks_times.database_time(session) - _AHEAD_COUNTS_AS
 
 
 def changes_read(session: Session, connection_id: str, until: datetime) -> None:
@@ -45,9 +45,9 @@ def changes_read(session: Session, connection_id: str, until: datetime) -> None:
 
 def _is_believed(session: Session, connection_id: str, until: datetime) -> bool:
     """Return whether a watermark may stand there; else note what QuickBooks has said."""
-    if until <= plausible.latest(session):
+    if until <= quickbooks_times.latest(session):
         return True
-    plausible.note_ahead(session, connection_id, until)
+    quickbooks_times.note_ahead(session, connection_id, until)
     return False
 
 
@@ -55,7 +55,7 @@ def are_ahead(session: Session, connection_id: str) -> bool:
     """Return whether a watermark of the company lies ahead of the database's clock."""
     ahead = session.execute(
         select(Connection.id).where(
-            Connection.id == connection_id, is_ahead(plausible.latest(session))
+            Connection.id == connection_id, is_ahead(quickbooks_times.latest(session))
         )
     )
     return ahead.first() is not None
@@ -71,7 +71,7 @@ def reset(session: Session, connection_id: str, now: datetime) -> bool:
 
     Returns whether there was one, or QuickBooks had said a time ahead, which is forgotten.
     """
-    latest, before = plausible.latest(session), plausible.database_time(session)
+    latest, before = quickbooks_times.latest(session), quickbooks_times.database_time(session)
 
     def sane(column: InstrumentedAttribute[datetime]) -> ColumnElement[datetime]:
         start = case((Connection.connected_at > latest, before), else_=Connection.connected_at)
@@ -132,7 +132,7 @@ def reconciled_until(session: Session, connection_id: str) -> datetime:
             Connection.id == connection_id
         )
     ).one()
-    return until if until <= plausible.latest(session) else connected_at
+    return until if until <= quickbooks_times.latest(session) else connected_at
 
 
 def reconciled(session: Session, connection_id: str, until: datetime, now: datetime) -> None:
@@ -142,7 +142,7 @@ def reconciled(session: Session, connection_id: str, until: datetime, now: datet
     everything has been read. The next reconcile is due in a day.
     """
     if _is_believed(session, connection_id, until):
-        latest, mine = plausible.latest(session), Connection.id == connection_id
+        latest, mine = quickbooks_times.latest(session), Connection.id == connection_id
         watermark = Connection.reconciled_until
         session.execute(
             update(Connection)

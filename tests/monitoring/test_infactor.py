@@ -7,7 +7,7 @@ import pytest
 from service.monitoring.condition import Condition
 from service.monitoring.pages import link_of
 from service.queries import companies
-from service.store import findings, outbox
+from service.store import findings, infactor_outbox
 from tests.monitoring.scene import HOURS, MINUTES, NOW, Scene
 
 pytestmark = pytest.mark.both_databases("the statements are its own")
@@ -214,8 +214,8 @@ def test_a_refused_invoice_waits_since_it_was_recorded_whenever_it_is_tried_agai
     scene.company()
     scene.rows().invoice(recorded_at=NOW - 5 * HOURS, due_at=NOW + HOURS, error="error 121")
     with scene.database.read() as session:
-        assert outbox.backlog(session, "simulator").oldest == NOW - 5 * HOURS
-        assert outbox.backlog_of_each(session, ["c1"])["c1"].oldest == NOW - 5 * HOURS
+        assert infactor_outbox.backlog(session, "simulator").oldest == NOW - 5 * HOURS
+        assert infactor_outbox.backlog_of_each(session, ["c1"])["c1"].oldest == NOW - 5 * HOURS
     assert scene.causes(NOW + 2 * HOURS) == ["deliveries.refused"]
 
 

@@ -32,7 +32,7 @@ from tests.copies import analyze, copy_row, without_indexes
 from tests.costs import Meter, median
 from tests.databases import an_own_database
 from tests.workers.world import environment
-from workers.recording.judging import Judge
+from workers.recording.judge_batch import Judge
 
 _COMPANIES = 200
 _REAL = 200

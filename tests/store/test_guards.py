@@ -30,10 +30,10 @@ from service.store import (
     findings,
     inbox,
     invoices,
-    judging,
+    judging_queue,
     old_rows,
-    plausible,
     proof,
+    quickbooks_times,
     runs,
     sessions,
     tokens,
@@ -465,7 +465,7 @@ def test_only_what_was_noted_of_this_company_before_is_forgotten(database: Datab
 
     def forget(before: datetime) -> list[datetime | None]:
         with database.write() as session:
-            plausible.forget_ahead(session, "c1", before)
+            quickbooks_times.forget_ahead(session, "c1", before)
         with database.read() as session:
             noted = select(Connection.time_ahead).order_by(Connection.id)
             return list(session.scalars(noted))
@@ -519,14 +519,14 @@ def test_one_company_is_judged_and_only_if_nobody_has_asked_again(database: Data
 
     for company in ("c1", "c2"):
         with database.write() as session:
-            judging.begin(session, company, "today")
+            judging_queue.begin(session, company, "today")
     with database.write() as session:
-        judging.end(session, "c1", "today")
+        judging_queue.end(session, "c1", "today")
     begun = judged_by()[1]
     assert judged_by() == ["today", begun]
     with database.write() as session:
-        judging.ask_for_all(session, "c2")
-        judging.end(session, "c2", "today")
+        judging_queue.ask_for_all(session, "c2")
+        judging_queue.end(session, "c2", "today")
     assert judged_by() == ["today", ""]
     assert begun != "today"
 

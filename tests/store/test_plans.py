@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from service.database.engine import Database
 from service.database.tables import Invoice
-from service.queries import invoices, keyset
+from service.queries import api_lists, invoices
+from service.queries.api_lists import InvoiceFilter
 from service.queries.invoices import Sort, Wanted
-from service.queries.keyset import InvoiceFilter
-from service.store import connections, events
+from service.store import connections, event_feed
 from tests import databases
 from tests.builders import a_connection
 from tests.copies import copy_row
@@ -74,7 +74,7 @@ def test_what_is_held_is_counted_from_its_index(database: Database) -> None:
         own = {"id": "'qbk-' || n", "quickbooks_id": "n", "hold": "CASE n WHEN 2 THEN 'paid' END"}
         copy_row(session, Invoice, (2, 500), own, f"id = '{invoice_id}'")
     database.learn()
-    found = steps(database, lambda s: keyset.connection_lines(s, "sandbox", limit=50))
+    found = steps(database, lambda s: api_lists.connection_lines(s, "sandbox", limit=50))
     assert "SEARCH invoices USING INDEX ix_invoices_held" in found
 
 
@@ -95,16 +95,16 @@ def test_a_list_of_the_api_goes_along_an_index(
 ) -> None:
     wanted = InvoiceFilter(**asked)
     found = steps(
-        database, lambda s: keyset.invoice_lines(s, "sandbox", wanted, after="qbk-1", limit=50)
+        database, lambda s: api_lists.invoice_lines(s, "sandbox", wanted, after="qbk-1", limit=50)
     )
     assert index in found
     assert not found & {"SCAN invoices", "SCAN documents"}
 
 
 def test_events_that_wait_are_found_in_indexes_of_their_own(database: Database) -> None:
-    assert steps(database, lambda s: events.backlog(s, "sandbox")) == {
+    assert steps(database, lambda s: event_feed.backlog(s, "sandbox")) == {
         "SEARCH events USING COVERING INDEX ix_events_waiting_since"
     }
-    assert steps(database, lambda s: events.unsent(s, "sandbox", refused=True, limit=9)) == {
+    assert steps(database, lambda s: event_feed.unsent(s, "sandbox", refused=True, limit=9)) == {
         "SEARCH events USING INDEX ix_events_refused"
     }

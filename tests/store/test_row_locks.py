@@ -19,9 +19,9 @@ from service.store import (
     customers,
     findings,
     forgetting,
+    infactor_outbox,
     invoices,
-    judging,
-    outbox,
+    judging_queue,
     runs,
 )
 from tests.servers import wait_until
@@ -169,7 +169,9 @@ LOCKED: dict[str, tuple[Callable[[Session], object], Callable[[Session], object]
             connections.lock(session, "c1"),
             session.execute(update(Invoice).values(revision=2)),
         ),
-        lambda session: [i.revision for i in outbox.lock_invoices(session, ["qbk-c1-1"]).values()],
+        lambda session: [
+            i.revision for i in infactor_outbox.lock_invoices(session, ["qbk-c1-1"]).values()
+        ],
         [2],
     ),
     "documents": (
@@ -222,14 +224,14 @@ def test_who_answers_and_who_asks_again_lock_in_one_order(
     # Rows are found in the order in which they were written: not the one that is meant.
     for id_ in (second, first):
         with database.write() as session:
-            judging.ask(session, connection_id, [id_])
-    answer = partial(judging.answered, connection_id=connection_id, ids=[first, second])
+            judging_queue.ask(session, connection_id, [id_])
+    answer = partial(judging_queue.answered, connection_id=connection_id, ids=[first, second])
     with ThreadPoolExecutor(1) as pool:
         with database.write() as session:
-            judging.ask(session, connection_id, [first])
+            judging_queue.ask(session, connection_id, [first])
             answering = pool.submit(in_a_transaction, database, answer)
             wait_until(lambda: is_waited_for(database), what="a lock to wait for")
-            judging.ask(session, connection_id, [second])
+            judging_queue.ask(session, connection_id, [second])
         answering.result()
     with database.read() as session:
-        assert judging.asked(session, connection_id, 10) == []
+        assert judging_queue.asked(session, connection_id, 10) == []

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from service.database.tables import Connection, Document, Invoice, Revision
 from service.kit import exact_json
 from tests.web.conftest import OTHER, OURS, Place, a_customer, an_invoice, said
-from workers.judging import judge_company
+from workers.rejudging import judge_company
 
 SECOND = "second@example.com"
 

@@ -27,7 +27,7 @@ from service.kit import logs
 from service.kit.clock import now
 from service.kit.memory import spare_the_collector
 from service.services import Services, build_services
-from service.store import connections, invoices, outbox
+from service.store import connections, infactor_outbox, invoices
 from service.store.invoices import InvoiceRow
 from tests.builders import a_connection
 from tests.databases import an_own_database
@@ -98,11 +98,11 @@ def _plain(collection: Any, documents: list[dict[str, Any]]) -> None:
 def _deliver(services: Services) -> None:
     """Deliver all: a company that has more than a turn's worth gets another turn."""
     with services.database.read() as session:
-        waiting = outbox.due(session, _CONNECTION, now(), 1)
+        waiting = infactor_outbox.due(session, _CONNECTION, now(), 1)
     while waiting:
         deliver_company(services, _CONNECTION)
         with services.database.read() as session:
-            waiting = outbox.due(session, _CONNECTION, now(), 1)
+            waiting = infactor_outbox.due(session, _CONNECTION, now(), 1)
 
 
 def _timed(work: Callable[[], object]) -> tuple[float, float, float]:

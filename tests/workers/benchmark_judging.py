@@ -26,12 +26,12 @@ from service.services import build_services
 from service.simulator.app import RunningSimulator, running
 from service.simulator.books.book import Book
 from service.simulator.generate.companies import VAST_REALM, with_vast_company
-from service.store import judging
+from service.store import judging_queue
 from tests.costs import Cost, Meter, median
 from tests.databases import an_own_database
 from tests.workers import world as worlds
 from tests.workers.world import World
-from workers.judging import judge_company
+from workers.rejudging import judge_company
 from workers.runs.run import advance
 
 # As where invoices are delivered into Infactor's own database; judging does not ask that one.
@@ -95,7 +95,7 @@ def _reference(world: World) -> None:
     after = ""
     while True:
         with world.services.database.read() as session:
-            page = judging.page(session, world.connection_id, after, _PAGE)
+            page = judging_queue.page(session, world.connection_id, after, _PAGE)
         if not page:
             return
         after = page[-1].quickbooks_id

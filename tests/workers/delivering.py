@@ -10,7 +10,7 @@ from service.database.tables import Breaker, DeliveryState, Document, Finding, I
 from service.infactor.mapping import invoice_id
 from service.kit.clock import now
 from service.store import findings
-from service.store.outbox import with_delivery
+from service.store.infactor_outbox import with_delivery
 from tests.workers.world import REALM, World, an_invoice
 from workers.delivery.deliver import deliver_company
 from workers.delivery.poll import poll_documents

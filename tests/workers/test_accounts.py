@@ -10,10 +10,10 @@ from service.database.tables import BuyerAccount, Connection, Invoice, InvoiceTo
 from service.infactor.mapping import invoice_id
 from service.kit.clock import now
 from service.simulator.app import RunningSimulator
-from service.store import judging as judging_store
+from service.store import judging_queue as judging_store
 from tests.workers.conftest import connected
 from tests.workers.world import REALM, World, a_customer, an_invoice
-from workers import judging
+from workers import rejudging
 from workers.accounts import count_accounts
 from workers.company import RecordedCompany
 
@@ -38,7 +38,7 @@ def judge(world: World) -> None:
     with world.services.database.write() as session:
         due = Connection.accounts_due_at.is_not(None)
         session.execute(update(Connection).where(due).values(accounts_due_at=now()))
-    judging.judge_company(world.services, world.connection_id)
+    rejudging.judge_company(world.services, world.connection_id)
 
 
 def signals(world: World, code: str) -> dict[str, dict[str, str]]:
@@ -61,7 +61,7 @@ def is_due(world: World) -> bool:
     """Return whether the periodic job asks for the company."""
     settings = world.services.settings
     with world.services.database.read() as session:
-        basis = judging.basis_of(settings, now() + timedelta(seconds=31))
+        basis = rejudging.basis_of(settings, now() + timedelta(seconds=31))
         return bool(judging_store.due(session, "simulator", basis, 50))
 
 
@@ -164,7 +164,7 @@ def test_what_waits_to_be_judged_is_not_lost_with_a_process(world: World) -> Non
         waiting = set(session.scalars(select(InvoiceToJudge.invoice_id)))
     assert waiting == {invoice_id(REALM, i) for i in ("1", "2", "3", "4", "5", "6", "11")}
     assert is_due(world)
-    judging.judge_company(world.services, world.connection_id)
+    rejudging.judge_company(world.services, world.connection_id)
     assert set(signals(world, "concentration")) == {"1", "2", "11"}
 
 

@@ -12,7 +12,7 @@ from service.simulator.app import RunningSimulator
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings
 from tests.workers.world import World, a_customer, an_event, an_invoice
-from workers.judging import judge_company
+from workers.rejudging import judge_company
 
 RULES = {
     "INFACTOR_PROFILE": "guide",

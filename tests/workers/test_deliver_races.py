@@ -16,7 +16,7 @@ from service.infactor.document_lifecycle import QUICKBOOKS_OWNED, SUPPLIER
 from service.infactor.mapped_document import MappedDocument
 from service.infactor.mongo import InfactorDatabase
 from service.kit.clock import now
-from service.store import connections, outbox
+from service.store import connections, infactor_outbox
 from tests.servers import wait_until
 from tests.store.test_row_locks import is_waited_for
 from tests.workers.delivering import Delivering
@@ -143,7 +143,7 @@ def test_a_late_creation_of_what_is_held_by_now_is_taken_back(
     world, infactor = delivering.world, database_of(delivering)
     world.arrive(an_invoice())
     with world.services.database.read() as session:
-        (first,) = outbox.due(session, world.connection_id, now(), 1)
+        (first,) = infactor_outbox.due(session, world.connection_id, now(), 1)
     world.arrive(an_invoice(Balance=0.0))
     delivering.deliver()
     assert delivering.receipts() == [(2, "held", None)]

@@ -6,13 +6,13 @@ from sqlalchemy import func, select, text, update
 from service.database.tables import Connection, Document, Invoice, Revision
 from service.infactor.rules.book import parse_changes
 from service.kit.clock import now
-from service.store import judging
+from service.store import judging_queue
 from tests.copies import copy_row
 from tests.servers import wait_until
-from tests.workers.test_judging import with_settings
+from tests.workers.test_rejudging import with_settings
 from tests.workers.world import REALM, World, an_invoice, asked_for
-from workers.judging import basis_of, judge_company
 from workers.process import working
+from workers.rejudging import basis_of, judge_company
 
 TWO_PAGES = 1_100
 
@@ -63,18 +63,18 @@ def test_what_is_asked_for_anew_begins_anew(large: World) -> None:
     until = large.connection().judged_until
     assert until
     with large.services.database.write() as session:
-        judging.ask_for_all(session, large.connection_id)
-        assert judging.begin(session, large.connection_id, key_of(large)) == ""
+        judging_queue.ask_for_all(session, large.connection_id)
+        assert judging_queue.begin(session, large.connection_id, key_of(large)) == ""
 
 
 def test_what_is_asked_for_meanwhile_waits_for_no_more_than_a_turn(large: World) -> None:
     judge_company(large.services, large.connection_id, seconds=0)
     with large.services.database.write() as session:
-        judging.ask(session, large.connection_id, ["qbk-copy-2"])
+        judging_queue.ask(session, large.connection_id, ["qbk-copy-2"])
     judge_company(large.services, large.connection_id, seconds=0)
     assert large.connection().judged_by.endswith(" begun")
     with large.services.database.read() as session:
-        assert judging.asked(session, large.connection_id, 1) == []
+        assert judging_queue.asked(session, large.connection_id, 1) == []
 
 
 def test_the_largest_that_are_offered_are_withdrawn_first(large: World) -> None:
@@ -107,4 +107,4 @@ def test_a_company_that_cannot_be_judged_lets_others_be(world: World) -> None:
         judge_company(world.services, first)
     with world.services.database.read() as session:
         basis = basis_of(world.services.settings, now())
-        assert judging.due(session, "simulator", basis, 1) == [second]
+        assert judging_queue.due(session, "simulator", basis, 1) == [second]

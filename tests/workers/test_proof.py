@@ -13,11 +13,11 @@ from service.infactor.rules.book import parse_changes
 from service.kit.clock import now
 from service.operations import actions
 from service.operations.disconnect import disconnect
-from service.store import judging, proof
+from service.store import judging_queue, proof
 from tests.workers.delivering import Delivering
 from tests.workers.reconciling import catch_up, due, finish, reconcile, set_connection
 from tests.workers.world import REALM, World, an_invoice, asked_for
-from workers.judging import ask_for_judging
+from workers.rejudging import ask_for_judging
 from workers.runs.run import advance
 
 CREATED, REJECTED = "invoice_created", "invoice_rejected"
@@ -282,13 +282,13 @@ def test_what_is_asked_for_while_the_company_is_judged_is_judged_again(world: Wo
     """As the first import ends, or the proof is lost and found, during a long judging."""
     world.arrive(an_invoice("1"))
     with world.services.database.write() as session:
-        judging.begin(session, world.connection_id, "a key")
-        judging.ask_for_all(session, world.connection_id)
-        judging.end(session, world.connection_id, "a key")
+        judging_queue.begin(session, world.connection_id, "a key")
+        judging_queue.ask_for_all(session, world.connection_id)
+        judging_queue.end(session, world.connection_id, "a key")
     assert world.connection().judged_by == ""
     with world.services.database.write() as session:
-        judging.begin(session, world.connection_id, "a key")
-        judging.end(session, world.connection_id, "a key")
+        judging_queue.begin(session, world.connection_id, "a key")
+        judging_queue.end(session, world.connection_id, "a key")
     assert world.connection().judged_by == "a key"
 
 

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import update
 
 from service.database.tables import Connection, Invoice, Supplier
-from service.infactor import edition
-from service.infactor.edition import EDITION, edition_of
+from service.infactor import source_digest as digest_module
+from service.infactor.source_digest import MAPPING_VERSION, source_digest
 from service.kit.clock import now
 from service.store import connection_lifecycle
 from tests.workers.world import World, a_customer, an_invoice
@@ -85,12 +85,12 @@ def test_other_settings_have_every_invoice_mapped_again(marked: World) -> None:
     assert is_mapped_again(marked)
 
 
-def test_other_rules_are_another_edition(tmp_path: Path) -> None:
+def test_another_mapping_is_another_version(tmp_path: Path) -> None:
     package = tmp_path / "infactor"
-    shutil.copytree(Path(edition.__file__).parent, package)
-    assert edition_of(package) == EDITION
+    shutil.copytree(Path(digest_module.__file__).parent, package)
+    assert source_digest(package) == MAPPING_VERSION
     (package / "mapping.py").write_text((package / "mapping.py").read_text() + "# changed\n")
-    assert edition_of(package) != EDITION
+    assert source_digest(package) != MAPPING_VERSION
 
 
 def test_what_was_mapped_again_in_vain_is_not_mapped_a_third_time(world: World) -> None:

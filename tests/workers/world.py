@@ -39,7 +39,7 @@ from service.store.tokens import SealedTokens
 from tests import databases
 from tests.builders import a_connection, a_customer, an_invoice  # noqa: F401 - of a world, too
 from tests.servers import wait_until
-from workers.judging import judge_company
+from workers.rejudging import judge_company
 from workers.runs.run import advance, work_on_run
 from workers.sync import sync_company
 from workers.upkeep import requeue_due

@@ -23,7 +23,7 @@ from service.infactor.wording import status
 from service.kit.clock import now
 from service.kit.text import one_line
 from service.services import Services
-from service.store import audit, connections, findings, old_rows, outbox
+from service.store import audit, connections, findings, infactor_outbox, old_rows
 from service.store.findings import Found
 from service.store.old_rows import Concerned
 from workers.delivery.circuit import InfactorUnavailable, reaching_infactor
@@ -234,7 +234,7 @@ def _copies(session: Session, old: _OldImport, found: OldRows) -> dict[str, dict
     copies: dict[str, dict[str, list[Found]]] = {}
     if not found.copies:
         return copies
-    seen = outbox.documents_of(session, list(found.copies))
+    seen = infactor_outbox.documents_of(session, list(found.copies))
     for invoice in old.concerned(session):
         rows, document = found.copies.get(invoice.id, []), seen.get(invoice.id)
         adopted = found.adopted.get(invoice.id, {})

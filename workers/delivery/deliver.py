@@ -34,10 +34,10 @@ from service.kit import tracing
 from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.services import Services
-from service.store import connections, events, inbox, invoice_events, outbox
-from service.store.events import Happening
+from service.store import connections, event_feed, inbox, infactor_outbox, invoice_events
+from service.store.event_feed import Happening
 from service.store.findings import Found
-from service.store.outbox import DeliveryProgress, Outgoing
+from service.store.infactor_outbox import DeliveryProgress, Outgoing
 from workers.delivery.adoption import ensure_adopted
 from workers.delivery.circuit import Infactor, InfactorUnavailable, reaching_infactor
 from workers.delivery.findings import (
@@ -90,14 +90,14 @@ def _deliver_some(services: Services, connection_id: str) -> bool:
         company = connections.get(session, connection_id)
         if company is None or company.environment != environment:
             return False
-        waiting = outbox.due(session, connection_id, now(), _BATCH)
+        waiting = infactor_outbox.due(session, connection_id, now(), _BATCH)
     if not waiting:
         return False
     try:
         with reaching_infactor(services) as infactor:
             if ensure_adopted(services, connection_id, [one.quickbooks_id for one in waiting]):
                 with services.database.read() as session:
-                    waiting = outbox.due(session, connection_id, now(), _BATCH)
+                    waiting = infactor_outbox.due(session, connection_id, now(), _BATCH)
             by_webhook = partial(_invoices_by_webhook, services.database, waiting)
             with tracing.work("company.deliver", connection_id, by_webhook):
                 deliveries = _deliver_batch(services, infactor, company, waiting)
@@ -124,7 +124,7 @@ def _deliver_batch(
     services: Services, infactor: Infactor, company: Connection, invoices: Sequence[Outgoing]
 ) -> list[Delivery]:
     with services.database.read() as session:
-        seen = outbox.documents_of(session, [invoice.id for invoice in invoices])
+        seen = infactor_outbox.documents_of(session, [invoice.id for invoice in invoices])
         supplier = connections.supplier(session, company.supplier_id)
     registered = infactor.users.registered_buyers({e for i in invoices for e in addresses_of(i)})
     account = infactor.users.supplier(supplier.email) if supplier else None
@@ -219,19 +219,19 @@ class DeliveryResults:
         with database.write() as session:
             connections.lock(session, self._company.id)
             ids = [delivery.invoice.id for delivery in self._deliveries]
-            current = outbox.progress(session, ids)
+            current = infactor_outbox.progress(session, ids)
             for delivery in self._deliveries:
                 if delivery.invoice.id in current:  # else it was forgotten meanwhile
                     self._add(current[delivery.invoice.id], delivery)
-            outbox.save_progress(session, list(current.values()))
-            outbox.save_revisions(session, self._caught_up)
-            outbox.save_warnings(session, self._warnings)
-            outbox.note_fixed(session, self._fixed, self._at)
-            outbox.add_receipts(session, self._receipts)
+            infactor_outbox.save_progress(session, list(current.values()))
+            infactor_outbox.save_revisions(session, self._caught_up)
+            infactor_outbox.save_warnings(session, self._warnings)
+            infactor_outbox.note_fixed(session, self._fixed, self._at)
+            infactor_outbox.add_receipts(session, self._receipts)
             for sent in self._frozen:
                 inbox.take_back(session, sent.connection_id, sent.quickbooks_id, sent.recorded_at)
-            outbox.save_documents(session, self._documents)
-            events.tell(session, chain.from_iterable(self._happenings), self._at)
+            infactor_outbox.save_documents(session, self._documents)
+            event_feed.tell(session, chain.from_iterable(self._happenings), self._at)
             keep_changes(session, self._company.id, self._changes, self._at, self._changed)
         self._log()
 

@@ -20,10 +20,10 @@ from service.infactor.deviations import OVER, DecisionBasis, deviations, text_of
 from service.infactor.mongo import from_bson, to_bson
 from service.infactor.rules.catalogue import CATALOGUE, public
 from service.infactor.rules.judge import reasons_of
-from service.store import documents, findings, invoice_events, outbox, same_sale
-from service.store.events import Happening
+from service.store import documents, findings, infactor_outbox, invoice_events, invoice_twins
+from service.store.event_feed import Happening
 from service.store.findings import Found
-from service.store.outbox import Outgoing
+from service.store.infactor_outbox import Outgoing
 
 _AT_APPROVAL = frozenset(code for code, rule in CATALOGUE.items() if rule.at_approval)
 
@@ -124,8 +124,8 @@ def keep_changes(
     )
     approved = {change.invoice.id: change for change in changes if change.approved}
     decided = [change.invoice.id for change in changes if change.approved or change.taken_back]
-    same_sale.ask_for_decided(session, connection_id, decided)
-    written = outbox.fields_written_since(session, approved.keys(), now - HURRY)
+    invoice_twins.ask_for_decided(session, connection_id, decided)
+    written = infactor_outbox.fields_written_since(session, approved.keys(), now - HURRY)
     hurried = {
         invoice_id: changed_before_approval(approved[invoice_id], fields)
         for invoice_id, fields in written.items()
@@ -153,7 +153,7 @@ def _was_held(session: Session, change: DocumentChange) -> bool:
     invoice, before = change.invoice, change.before
     if before is None or not change.moved or not invoice.hold:
         return False
-    return outbox.hold_at(session, invoice.id, before.revision) is not None
+    return infactor_outbox.hold_at(session, invoice.id, before.revision) is not None
 
 
 def keep_findings(

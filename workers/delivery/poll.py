@@ -16,7 +16,7 @@ from service.infactor.document_lifecycle import MARKER, columns_of
 from service.infactor.users import preferred
 from service.kit.clock import now
 from service.services import Services
-from service.store import documents, events, findings, outbox
+from service.store import documents, event_feed, findings, infactor_outbox
 from workers.delivery.circuit import InfactorUnavailable, reaching_infactor
 from workers.delivery.deliver import addresses_of, key_of
 from workers.delivery.findings import DocumentChange, decided, keep_changes
@@ -92,7 +92,7 @@ def _change(invoice: Invoice, seen: Document, after: DocumentState | None) -> Do
 def _note(session: Session, news: Sequence[DocumentChange], at: datetime) -> set[str]:
     """Store the changes; return the companies that now have something to deliver."""
     fresh = _still_news(session, news)
-    events.tell(session, (decided(change) for change in fresh if change.moved), at)
+    event_feed.tell(session, (decided(change) for change in fresh if change.moved), at)
     _keep_findings(session, fresh, at)
     again = [change for change in fresh if change.moved or change.astray]
     # A document that is undecided again may be at the recorded revision and still differ from it.
@@ -103,16 +103,16 @@ def _note(session: Session, news: Sequence[DocumentChange], at: datetime) -> set
             rest = {n: v for n, v in change.before.document.items() if n not in MARKS}
             document = {**rest, **change.after.marks, "state": change.after.state}
             documents.note(session, change.invoice.id, columns_of(document), at)
-    outbox.deliver_as_new_revision(session, anew)
-    outbox.deliver_again(session, [i for c in again if (i := c.invoice.id) not in anew])
+    infactor_outbox.deliver_as_new_revision(session, anew)
+    infactor_outbox.deliver_again(session, [i for c in again if (i := c.invoice.id) not in anew])
     return {change.invoice.connection_id for change in again}
 
 
 def _still_news(session: Session, news: Sequence[DocumentChange]) -> list[DocumentChange]:
     """Lock the companies; leave out what was delivered or forgotten since Infactor was asked."""
     ids = [change.invoice.id for change in news]
-    current = outbox.lock_invoices(session, ids)
-    seen = outbox.documents_of(session, ids)
+    current = infactor_outbox.lock_invoices(session, ids)
+    seen = infactor_outbox.documents_of(session, ids)
     return [
         _change(current[invoice_id], seen[invoice_id], change.after)
         for change in news
@@ -168,8 +168,8 @@ def poll_buyers(services: Services) -> None:
         if found:
             ids = [invoice.id for invoice in found]
             with services.database.write() as session:
-                outbox.lock_companies(session, ids)
-                outbox.deliver_as_new_revision(session, ids)
+                infactor_outbox.lock_companies(session, ids)
+                infactor_outbox.deliver_as_new_revision(session, ids)
             for connection_id in {invoice.connection_id for invoice in found}:
                 services.jobs.deliver(connection_id)
             log.info("buyers.registered", invoices=len(found))

@@ -13,16 +13,16 @@ from service.database.tables import Customer, Invoice
 from service.domain import RevisionCause
 from service.infactor.deviations import text_of
 from service.infactor.document_lifecycle import SUPPLIER
-from service.infactor.edition import EDITION
 from service.infactor.mapping import map_invoice
 from service.infactor.rules.facts import InvoiceFacts, decoded, encoded, facts_of
 from service.infactor.rules.twins import twin_keys
+from service.infactor.source_digest import MAPPING_VERSION
 from service.infactor.warnings import InvoiceWarning
 from service.kit import exact_json
-from service.store import customers, same_sale
+from service.store import customers, invoice_twins
+from service.store.invoice_twins import Key
 from service.store.invoices import COLUMNS, NO_DUE_KEY, InvoiceRow
-from service.store.judging import RecordedReasons
-from service.store.same_sale import Key
+from service.store.judging_queue import RecordedReasons
 from workers.company import RecordedCompany
 from workers.reading.reads import Read
 
@@ -80,7 +80,7 @@ class InvoiceRows:
         supplier, settings = company.supplier, self.settings
         self._today = settings.today(at)
         rules = [
-            *(EDITION, supplier.email, supplier.name, supplier.address, company.country),
+            *(MAPPING_VERSION, supplier.email, supplier.name, supplier.address, company.country),
             # What was held yesterday, or by other rules, is judged again when it is read again.
             *(settings.infactor_currency, settings.rules.digest, self._today),
         ]
@@ -209,7 +209,7 @@ def sale(row: InvoiceRow) -> tuple[object, ...]:
 
 def keys_of(row: InvoiceRow) -> tuple[Key, ...]:
     """Return what it may share with others, as the store looks it up."""
-    return same_sale.keys_of(_keys(row))
+    return invoice_twins.keys_of(_keys(row))
 
 
 def _keys(row: InvoiceRow) -> tuple[int | None, ...]:

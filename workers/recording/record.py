@@ -26,22 +26,22 @@ from service.kit.clock import now
 from service.store import (
     accounts,
     approvals,
-    chain,
     connections,
     customers,
-    events,
+    event_feed,
     invoice_events,
+    invoice_twins,
     invoices,
-    judging,
+    judging_queue,
     own_notices,
-    plausible,
-    same_sale,
+    quickbooks_times,
+    revision_chain,
 )
-from service.store.events import Happening
+from service.store.event_feed import Happening
 from service.store.invoice_events import Noted
+from service.store.invoice_twins import Key
 from service.store.invoices import InvoiceRow, RecordedVersion
-from service.store.judging import NamedInvoice, RecordedReasons
-from service.store.same_sale import Key
+from service.store.judging_queue import NamedInvoice, RecordedReasons
 from workers.company import RecordedCompany
 from workers.reading.reads import CompleteReads, Read, is_id
 from workers.recording.invoice_rows import (
@@ -54,7 +54,7 @@ from workers.recording.invoice_rows import (
     sale,
     same,
 )
-from workers.recording.judging import DUPLICATES, Judge, OtherReason, kept, other_reasons
+from workers.recording.judge_batch import DUPLICATES, Judge, OtherReason, kept, other_reasons
 from workers.recording.outcome import Outcome, Recorded
 from workers.recording.withdrawal_limit import check_withdrawals
 from workers.retry import pause_of_parked
@@ -208,9 +208,9 @@ def rehearse(company: RecordedCompany, reads: CompleteReads) -> Rehearsed:
     with database.trial() as session:
         recorded = _Batch(company, session, RevisionCause.REHEARSAL, frozenset()).write(reads)
         ids = {one.invoice_id for one in recorded if one.revision is not None}
-        after, named = judging.kept_of(session, ids), judging.named(session, ids)
+        after, named = judging_queue.kept_of(session, ids), judging_queue.named(session, ids)
     with database.read() as session:
-        before = judging.kept_of(session, ids)
+        before = judging_queue.kept_of(session, ids)
     reasons = [
         reason
         for id_ in sorted(after)
@@ -235,7 +235,7 @@ class _Batch:
         self._voided = voided
         self._overrule = overrule
         at = now()
-        self._rows = InvoiceRows(company, at, plausible.latest(session))
+        self._rows = InvoiceRows(company, at, quickbooks_times.latest(session))
         self._judge = Judge(session, company.services.settings, company.connection_id, at)
         self._recorded = Recorded()
         self._withheld: Mapping[str, str] = {}
@@ -344,16 +344,16 @@ class _Batch:
         environment = services.settings.quickbooks_environment
         ids: set[str] = set()
         for moved in self._moved:
-            ids |= same_sale.neighbours(session, environment, moved)
-        for connection_id in sorted(same_sale.ask(session, ids)):
+            ids |= invoice_twins.neighbours(session, environment, moved)
+        for connection_id in sorted(invoice_twins.ask(session, ids)):
             after_commit(session, services.jobs.judge, connection_id)
 
     def _judge_again(self, ids: Collection[str]) -> Recorded:
         session, connection_id = self._session, self._company.connection_id
         connections.lock(session, connection_id)
         # Invoices before what is asked for, as whoever delivers or polls locks them.
-        before = self._unless_withheld(judging.lock(session, ids), remapped=True)
-        judging.answered(session, connection_id, ids)
+        before = self._unless_withheld(judging_queue.lock(session, ids), remapped=True)
+        judging_queue.answered(session, connection_id, ids)
         judgements = self._judge.judgements({row.id: decoded(row.facts) for row in before})
         rows = [
             row._replace(hold=hold, holds=holds, signals=signals, revision=row.revision + 1)
@@ -365,9 +365,9 @@ class _Batch:
         if not rows:
             return self._recorded
         self._note_unproven(before)
-        judging.save(session, rows, self._rows.at)
+        judging_queue.save(session, rows, self._rows.at)
         revisions = [judged_revision(row, self._rows.at, self._cause) for row in rows]
-        invoices.add_revisions(session, chain.linked(session, connection_id, revisions))
+        invoices.add_revisions(session, revision_chain.linked(session, connection_id, revisions))
         actions = self._actions(rows)
         self._tell(rows, revisions, {row.id: row for row in before}, actions)
         self._recorded += [self._written(row, actions[row.id], remapped=True) for row in rows]
@@ -396,7 +396,7 @@ class _Batch:
 
     def _note_times_ahead(self, times: Sequence[datetime]) -> None:
         if times and max(times) > self._rows.latest:
-            plausible.note_ahead(self._session, self._company.connection_id, max(times))
+            quickbooks_times.note_ahead(self._session, self._company.connection_id, max(times))
 
     def _unless_withheld(self, rows: Sequence[R], *, remapped: bool = False) -> list[R]:
         """Return the rows that may be written; the others keep what is recorded of them."""
@@ -575,7 +575,9 @@ class _Batch:
         self._moved.append(moved)
         revisions = [revision(row, before.get(row.id), self._cause) for row in written]
         connection_id = self._company.connection_id
-        invoices.add_revisions(self._session, chain.linked(self._session, connection_id, revisions))
+        invoices.add_revisions(
+            self._session, revision_chain.linked(self._session, connection_id, revisions)
+        )
         actions = self._deliver(written)
         self._tell(written, revisions, before, actions)
         return actions
@@ -589,7 +591,7 @@ class _Batch:
     ) -> None:
         """Write an event of each new revision, and of its delivery if nothing else delivers it."""
         happenings = self._happenings(written, revisions, before, actions)
-        events.tell(self._session, happenings, self._rows.at)
+        event_feed.tell(self._session, happenings, self._rows.at)
 
     def _happenings(
         self,

@@ -11,7 +11,7 @@ from service.database.tables import ReconcileCursor, Run, Tally
 from service.domain import RevisionCause, RunCause, RunState
 from service.kit.clock import now
 from service.quickbooks import queries
-from service.store import connections, invoices, judging, runs, watermarks
+from service.store import connections, invoices, judging_queue, runs, watermarks
 from workers.company import CompanyContext, note_success
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import CustomerReads, read_invoices
@@ -130,7 +130,7 @@ def _compare(company: CompanyContext, run: Run, cursor: Cursor) -> bool:
         if run.since is None and not difference:
             company.prove(session, run.fetch_number)
         # While it ran, much was missing that the rules ask about.
-        judging.ask_for_all(session, company.connection_id)
+        judging_queue.ask_for_all(session, company.connection_id)
         if difference and run.since is None:
             order: ReconcileCursor = {"full": True, "fix": True}
             runs.begin_reconcile(session, run.connection_id, RunCause(run.cause), order, now())

@@ -26,7 +26,7 @@ from service.infactor.mongo import from_bson, to_bson
 from service.infactor.old_import.matching import can_go_on, is_copy
 from service.infactor.old_import.values import text
 from service.infactor.wording import status
-from service.store import documents, old_rows, outbox, runs
+from service.store import documents, infactor_outbox, old_rows, runs
 from workers.company import CompanyContext
 from workers.delivery.adoption import recorded_of
 from workers.delivery.circuit import InfactorUnavailable, reaching_infactor
@@ -213,8 +213,8 @@ def _doubled(
 def _still_so(session: Session, found: Sequence[InfactorDifference]) -> list[InfactorDifference]:
     """Leave out what was delivered, or became due for delivery, since this page was read."""
     ids = [difference.invoice.id for difference in found]
-    current = outbox.lock_invoices(session, ids)
-    seen = outbox.documents_of(session, ids)
+    current = infactor_outbox.lock_invoices(session, ids)
+    seen = infactor_outbox.documents_of(session, ids)
 
     def still_so(one: InfactorDifference) -> bool:
         if one.kind == DifferenceKind.DOUBLED:
@@ -234,8 +234,8 @@ def _keep(
     fixed = [one for one in found if fix and one.kind in _FIXABLE]
     # An edited document has the recorded revision, and only a later one is written over it.
     anew = [one.invoice.id for one in fixed if one.kind == DifferenceKind.EDITED]
-    outbox.deliver_as_new_revision(session, anew)
-    outbox.deliver_again(
+    infactor_outbox.deliver_as_new_revision(session, anew)
+    infactor_outbox.deliver_again(
         session, [one.invoice.id for one in fixed if one.kind != DifferenceKind.EDITED]
     )
     left = [one for one in found if one not in fixed]

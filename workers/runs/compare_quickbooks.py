@@ -17,7 +17,7 @@ from service.infactor.quickbooks_records import read_invoice
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.quickbooks.entity import parse_instant
-from service.store import comparison, plausible, runs, watermarks
+from service.store import comparison, quickbooks_times, runs, watermarks
 from service.store.comparison import InvoiceSums, QuickBooksDifference, SeenInvoice
 from service.wording import by_name
 from workers.company import CompanyContext, note_success
@@ -88,7 +88,7 @@ class _Comparison:
     def _keep(self, reads: InvoiceReads) -> None:
         """Store what was shown; if the run fixes, record it too."""
         with self._company.services.database.read() as session:
-            latest = plausible.latest(session)
+            latest = quickbooks_times.latest(session)
         currency = self._company.services.settings.infactor_currency
         shown = [_believed(one, latest) for one in _shown(reads, currency)]
         places = [*self._tally["unreadable"], *map(str, reads.unnamed)]
@@ -162,7 +162,7 @@ class _Comparison:
             if not runs.finish(session, self._run, RunState.DONE, tally, by_name(tally), now()):
                 return True
             if self._order["fix"]:  # what is still there was noted again
-                plausible.forget_ahead(session, connection_id, self._run.created_at)
+                quickbooks_times.forget_ahead(session, connection_id, self._run.created_at)
                 self._company.prove(session, self._order["first"])
             if "since" in self._order and "until" in self._order:
                 until = parse_instant(self._order["until"])

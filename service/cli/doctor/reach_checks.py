@@ -17,7 +17,7 @@ from service.kit.signed_post import NotSent, SignedPost
 from service.kit.tls import public_authorities
 from service.monitoring.alert_sender import AlertSender, channels, send_test
 from service.services import Services
-from service.store.events import EVENTS_MEDIA_TYPE, CloudEvent
+from service.store.event_feed import EVENTS_MEDIA_TYPE, CloudEvent
 from service.web.webhook.endpoint import NO_SIGNATURE, PATH
 
 _SECONDS = 8.0

@@ -95,7 +95,7 @@ class Connection(Base):
     # How many revisions its chain has, and the last link; see `store.chain`.
     chain_length: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     chain_link: Mapped[str] = mapped_column(String(64), default="", server_default="")
-    # By which rules, and on which day, its invoices were last judged; see `workers.judging`.
+    # By which rules, and on which day, its invoices were last judged; see `workers.rejudging`.
     judged_by: Mapped[str] = mapped_column(String(64), default="", server_default="")
     # Up to which QuickBooks Id, as text, all of them are being judged.
     judged_until: Mapped[str] = mapped_column(String(64), default="", server_default="")

@@ -7,11 +7,11 @@ from hashlib import blake2b
 from pathlib import Path
 
 from service.domain import RuleCode
-from service.infactor.edition import edition_of
 from service.infactor.rules.catalogue import CATALOGUE
 from service.infactor.rules.rule import Mode, Profile, Rule
+from service.infactor.source_digest import source_digest
 
-_EDITION = edition_of(Path(__file__).parent)
+_RULES_VERSION = source_digest(Path(__file__).parent)
 _MODES = ", ".join(Mode)
 _LARGEST_LIMIT = 1_000_000
 
@@ -63,7 +63,7 @@ def rule_book(profile: Profile, changes: tuple[RuleChange, ...] = ()) -> RuleBoo
     changed = {change.code: change for change in changes}
     every = tuple(_in_force(rule, profile, changed.get(rule.code)) for rule in CATALOGUE.values())
     text = " ".join(f"{one.rule.code}={one.mode}:{one.limit}" for one in every)
-    digest = blake2b(f"{_EDITION} {text}".encode(), digest_size=8).hexdigest()
+    digest = blake2b(f"{_RULES_VERSION} {text}".encode(), digest_size=8).hexdigest()
     in_force = tuple(one for one in every if one.mode is not Mode.OFF)
     return RuleBook(every, in_force, digest)
 

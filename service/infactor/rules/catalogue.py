@@ -3,13 +3,21 @@
 from collections.abc import Iterable
 
 from service.domain import RuleCode
-from service.infactor.rules import account, addresses, dates, duplicates, essentials, paper, proof
+from service.infactor.rules import (
+    account,
+    addresses,
+    authenticity,
+    dates,
+    duplicates,
+    essentials,
+    proof,
+)
 from service.infactor.rules.rule import Rule
 
 _ORDER = list(RuleCode)
 _RULES = (
     *(*essentials.RULES, *proof.RULES, *duplicates.RULES, *addresses.RULES),
-    *(*dates.RULES, *paper.RULES, *account.RULES),
+    *(*dates.RULES, *authenticity.RULES, *account.RULES),
 )
 
 CATALOGUE: dict[RuleCode, Rule] = {

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from service.infactor.mapping import Mapped
-from service.infactor.rules.original import differing_sum, takes_payment, was_sent
+from service.infactor.rules.raw_invoice import differing_sum, takes_payment, was_sent
 
 _NOTHING = Decimal(0)
 _MOST_EDITS = 20

@@ -12,22 +12,22 @@ from service import links
 from service.domain import ConnectionState
 from service.errors import LinkError
 from service.infactor.rules.facts import decoded
-from service.queries import invoice_record, keyset
-from service.queries.invoice_file import (
-    InvoiceFile,
-    finding_facts,
-    invoice_file,
-    invoice_summary,
-)
-from service.queries.keyset import (
+from service.queries import api_lists, invoice_record
+from service.queries.api_lists import (
     ConnectionLine,
     FindingFilter,
     InvoiceFilter,
     InvoiceLine,
     ListedFinding,
 )
+from service.queries.invoice_file import (
+    InvoiceFile,
+    finding_facts,
+    invoice_file,
+    invoice_summary,
+)
 from service.services import Services
-from service.store import connections, events
+from service.store import connections, event_feed
 from service.web.api.cursor import cursor_of, key_of
 from service.web.api.problem_details import NotAnswered, ProblemKind
 from service.web.api.schemas import (
@@ -114,7 +114,7 @@ def list_connections(call: Call) -> ConnectionList:
     after = _after(query.after, "connections", str)
     with call.services.database.read(seconds=_SECONDS) as session:
         supplier_id = _supplier_id(session, query.supplier)
-        found = keyset.connection_lines(
+        found = api_lists.connection_lines(
             session,
             call.environment,
             supplier_id=supplier_id,
@@ -131,7 +131,9 @@ def list_connections(call: Call) -> ConnectionList:
 
 def show_connection(call: Call) -> ConnectionResource:
     with call.services.database.read(seconds=_SECONDS) as session:
-        found = keyset.connection_lines(session, call.environment, connection_id=call.id, limit=1)
+        found = api_lists.connection_lines(
+            session, call.environment, connection_id=call.id, limit=1
+        )
     if not found:
         raise NotAnswered(ProblemKind.NOT_FOUND, "no connection has this id")
     return _connection(found[0], call.at)
@@ -178,7 +180,7 @@ def list_invoices(call: Call) -> InvoiceList:
             held=_given(query.held),
             changed_since=_in_utc(query.changed_since),
         )
-        found = keyset.invoice_lines(
+        found = api_lists.invoice_lines(
             session, call.environment, wanted, after=after, limit=query.limit + 1
         )
     page, more = found[: query.limit], len(found) > query.limit
@@ -235,7 +237,7 @@ def list_findings(call: Call) -> FindingList:
             invoice_id=invoice and (_invoice_id(session, call, invoice) or invoice),
             severity=_given(query.severity),
         )
-        found = keyset.finding_lines(
+        found = api_lists.finding_lines(
             session, call.environment, wanted, before=before, limit=query.limit + 1
         )
     page, more = found[: query.limit], len(found) > query.limit
@@ -260,22 +262,22 @@ def _finding(row: ListedFinding) -> FindingResource:
 def list_events(call: Call) -> EventList:
     query: EventQueries = call.query
     place = _after(query.after, "events", tuple[_RowNumber, _EventId])
-    began = events.FeedPlace(*place) if place else None
+    began = event_feed.FeedPlace(*place) if place else None
     with call.services.database.read(seconds=_SECONDS) as session:
-        if began and not events.leads_on(session, began):
+        if began and not event_feed.leads_on(session, began):
             raise NotAnswered(
                 ProblemKind.CURSOR_GONE,
                 "events behind it were deleted, or the database was restored from a backup",
             )
         position = began.position if began else 0
-        found = events.after(session, call.environment, position, query.limit + 1)
-        end = events.end(session)
+        found = event_feed.after(session, call.environment, position, query.limit + 1)
+        end = event_feed.end(session)
     page, more = found[: query.limit], len(found) > query.limit
     if more:
-        end = events.FeedPlace(page[-1].position or 0, page[-1].event_id)
+        end = event_feed.FeedPlace(page[-1].position or 0, page[-1].event_id)
     source = call.services.settings.public_url
     return EventList(
-        items=[events.as_cloud_event(one, source) for one in page],
+        items=[event_feed.as_cloud_event(one, source) for one in page],
         next=cursor_of("events", (end.position, end.event_id)),
         more=more,
     )

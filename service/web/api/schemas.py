@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from service.domain import ConnectionState, Severity, State
 from service.queries.invoice_file import FindingFacts, InvoiceSummary, Time
-from service.store.events import CloudEvent
+from service.store.event_feed import CloudEvent
 
 _MOST = 200
 _USUAL = 50

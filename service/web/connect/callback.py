@@ -37,7 +37,7 @@ from service.store import (
     connections,
     inbox,
     own_notices,
-    plausible,
+    quickbooks_times,
     runs,
     sessions,
     watermarks,
@@ -313,7 +313,7 @@ def _begin(
     newcomer: Newcomer,
 ) -> int:
     """Store a new company's connection; return the run over its whole past."""
-    at, began = now(), plausible.believed(session, newcomer.time)
+    at, began = now(), quickbooks_times.believed(session, newcomer.time)
     connections.add(
         session,
         Connection(
@@ -334,8 +334,8 @@ def _begin(
             proved_at=at,
         ),
     )
-    if newcomer.time > plausible.latest(session):
-        plausible.note_ahead(session, connection_id, newcomer.time)
+    if newcomer.time > quickbooks_times.latest(session):
+        quickbooks_times.note_ahead(session, connection_id, newcomer.time)
     return runs.create_or_join(session, connection_id, RunCause.CONNECT, None, at)
 
 

@@ -23,7 +23,7 @@ from service.monitoring.infactor import STUCK
 from service.operations import actions
 from service.queries import companies, measures
 from service.queries.companies import CompanyEntry
-from service.store import approvals, connections, findings, outbox, tokens
+from service.store import approvals, connections, findings, infactor_outbox, tokens
 from service.store import runs as runs_
 from service.web.ops.flash import page
 from service.web.ops.forms import asking, numbers, words
@@ -67,7 +67,7 @@ def listing(request: Request[AppState]) -> Response:
         )
         shown = found[:PAGE_SIZE]
         ids = [entry.connection.id for entry in shown] if state == LATE else []
-        owed = outbox.backlog_of_each(session, ids) if ids else {}
+        owed = infactor_outbox.backlog_of_each(session, ids) if ids else {}
         waiting = measures.waiting_since(
             session,
             services.settings.quickbooks_environment,
@@ -244,9 +244,9 @@ def _deliveries(session: Session, entry: CompanyEntry, settings: Settings) -> di
     if not settings.delivers:
         return {"outgoing": None, "refused": 0, "refusal": ""}
     company = (entry.connection.environment, entry.connection.id)
-    refused, first = outbox.refused_invoices(session, *company)
+    refused, first = infactor_outbox.refused_invoices(session, *company)
     return {
-        "outgoing": outbox.backlog(session, *company),
+        "outgoing": infactor_outbox.backlog(session, *company),
         "refused": refused,
         "refusal": ((first and first.delivery.error) or "")[:_LONGEST_ERROR],
     }

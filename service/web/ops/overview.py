@@ -14,7 +14,7 @@ from starlette.responses import Response
 from service.coordination import rate_limit
 from service.domain import Severity
 from service.kit.clock import now
-from service.monitoring import notices
+from service.monitoring import webhooks
 from service.monitoring.checks import current_status
 from service.monitoring.condition import Condition
 from service.monitoring.pages import guide_of, page_of, title_of
@@ -121,7 +121,7 @@ def _context(
         "more": max(0, len(wrong) - _MOST),
         "figures": figures,
         "share": figures.reads / figures.reads_per_month,
-        "high": notices.READS_HIGH,
+        "high": webhooks.READS_HIGH,
         "readers": _readers(session, figures, at),
         "no_clock": figures.beats.get(CLOCK, SILENT_SECONDS) >= SILENT_SECONDS,
         "ranges": RANGES.values(),
@@ -138,7 +138,7 @@ def _about(one: Condition) -> tuple[str, str | None, str]:
 
 def _readers(session: Session, figures: Summary, at: datetime) -> Sequence[tuple[str, str, int]]:
     """Return the companies with the most reads, once the month's reads run short."""
-    high = figures.reads >= notices.READS_HIGH * figures.reads_per_month
+    high = figures.reads >= webhooks.READS_HIGH * figures.reads_per_month
     return rate_limit.most_reads(session, f"{at:%Y-%m}", _MOST_READERS) if high else ()
 
 

@@ -13,11 +13,11 @@ from service.domain import RuleCode
 from service.infactor.rules.facts import decoded
 from service.kit.clock import now
 from service.services import Services
-from service.store import accounts, chain, judging
-from service.store.judging import Basis, JudgedInvoice, WantedJudging
+from service.store import accounts, judging_queue, revision_chain
+from service.store.judging_queue import Basis, JudgedInvoice, WantedJudging
 from workers.accounts import count_accounts
 from workers.company import RecordedCompany
-from workers.recording.judging import Judge, OtherReason, kept, other_reasons
+from workers.recording.judge_batch import Judge, OtherReason, kept, other_reasons
 from workers.recording.record import record_judgements
 
 log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ def ask_for_judging(services: Services) -> None:
     settings = services.settings
     with services.database.read() as session:
         environment = settings.quickbooks_environment
-        due = judging.due(session, environment, basis_of(settings, now()), _MOST_AT_ONCE)
+        due = judging_queue.due(session, environment, basis_of(settings, now()), _MOST_AT_ONCE)
     if due and services.jobs.trouble() is not None:
         return  # as with a sweep, each would wait for it
     for connection_id in due:
@@ -68,13 +68,13 @@ def judge_company(services: Services, connection_id: str, *, seconds: float = TU
         if not mine:
             return
         with services.database.write() as session:
-            judging.take_turn(session, connection_id)
+            judging_queue.take_turn(session, connection_id)
         company = RecordedCompany.recorded(services, connection_id)
         if company is None:
             return
         at = now()
         with services.database.read() as session:
-            wanted = judging.wanted(session, connection_id, basis_of(services.settings, at))
+            wanted = judging_queue.wanted(session, connection_id, basis_of(services.settings, at))
             begins = wanted is not None and not wanted.begun
             counts = begins or accounts.is_company_due(session, connection_id, at)
         if counts:
@@ -93,7 +93,7 @@ def _judge_all(company: RecordedCompany, wanted: WantedJudging, ends_at: float) 
     """Judge all, from where that was left; return whether it is done. It is one page at least."""
     services, connection_id = company.services, company.connection_id
     with services.database.write() as session:
-        after = judging.begin(session, connection_id, wanted.key)
+        after = judging_queue.begin(session, connection_id, wanted.key)
     changed = _withdraw_first(company, ends_at) if wanted.unproven else 0
     seen, going_on = 0, True
     while page := _page(company, after):
@@ -102,14 +102,14 @@ def _judge_all(company: RecordedCompany, wanted: WantedJudging, ends_at: float) 
         if others:
             changed += record_judgements(company, others)
         with services.database.write() as session:
-            going_on = judging.judged_until(session, connection_id, wanted.key, after)
+            going_on = judging_queue.judged_until(session, connection_id, wanted.key, after)
         if not going_on or time.monotonic() >= ends_at:
             break
     done = not page
     with services.database.write() as session:
         if done:
-            judging.end(session, connection_id, wanted.key)
-        head = chain.of_company(session, connection_id)
+            judging_queue.end(session, connection_id, wanted.key)
+        head = revision_chain.of_company(session, connection_id)
     # Kept elsewhere, the last link shows whether somebody has written another history since.
     log.info("chain.head", connection=connection_id, revisions=head.length, link=head.link)
     log.info(
@@ -127,7 +127,7 @@ def _withdraw_first(company: RecordedCompany, ends_at: float) -> int:
     if not (settings.infactor_withdraw and settings.rules.holds(RuleCode.UNPROVEN)):
         return 0
     with company.services.database.read() as session:
-        ids = judging.at_risk(session, company.connection_id, _MOST_AT_RISK)
+        ids = judging_queue.at_risk(session, company.connection_id, _MOST_AT_RISK)
     changed = 0
     for start in range(0, len(ids), _PAGE):
         changed += record_judgements(company, ids[start : start + _PAGE])
@@ -149,7 +149,7 @@ def _judge_asked(company: RecordedCompany, ends_at: float) -> bool:
 
 def _asked(company: RecordedCompany) -> Sequence[str]:
     with company.services.database.read() as session:
-        return judging.asked(session, company.connection_id, _PAGE)
+        return judging_queue.asked(session, company.connection_id, _PAGE)
 
 
 def what_if(
@@ -163,7 +163,7 @@ def what_if(
     after, at = "", now()
     while True:
         with services.database.read() as session:
-            page = judging.page(session, connection_id, after, _PAGE)
+            page = judging_queue.page(session, connection_id, after, _PAGE)
             facts = {one.id: decoded(one.facts) for one in page}
             by_ours, by_other = (
                 Judge(session, settings, connection_id, at).judgements(facts)
@@ -184,7 +184,7 @@ def what_if(
 
 def _page(company: RecordedCompany, after: str) -> list[JudgedInvoice]:
     with company.services.database.read() as session:
-        return list(judging.page(session, company.connection_id, after, _PAGE))
+        return list(judging_queue.page(session, company.connection_id, after, _PAGE))
 
 
 def _judged_otherwise(company: RecordedCompany, page: list[JudgedInvoice]) -> list[str]:

@@ -10,7 +10,7 @@ from service.database.tables import NoticeAttempt
 from service.kit.clock import now
 from tests.web.conftest import OURS, Place, said
 from tests.web.ops.operators import audited, flash_in
-from tests.web.ops.test_notices import add
+from tests.web.ops.test_events import add
 
 
 def test_an_event_has_a_page_with_all_that_is_known_of_it(

@@ -24,9 +24,9 @@ from service.database.tables.invoices import HELD, RECORDED
 from service.database.types import condition
 from service.domain import ConnectionState, NoticeStatus
 from service.queries import invoices
-from service.store import outbox, silence
+from service.store import infactor_outbox, silence
+from service.store.infactor_outbox import CompanyBacklog, with_delivery
 from service.store.invoices import supplier_of
-from service.store.outbox import CompanyBacklog, with_delivery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +205,7 @@ def connection_lines(
     ids = [company.id for company, *_ in rows]
     counts = invoices.of_companies(session, ids)
     held = _held(session, ids)
-    outgoing = outbox.backlog_of_each(session, ids)
+    outgoing = infactor_outbox.backlog_of_each(session, ids)
     pending = _notices(session, ids, NoticeStatus.PENDING)
     parked = _notices(session, ids, NoticeStatus.PARKED)
     return [

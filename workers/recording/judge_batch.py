@@ -20,8 +20,7 @@ from service.infactor.rules.shares import ACCOUNT_RULES
 from service.store import accounts, buyer_addresses, proof
 from service.store.accounts import HOUR_MS
 from service.store.invoices import InvoiceRow
-from workers.recording.numbers import missing_numbers
-from workers.recording.surroundings import (
+from workers.recording.circumstances import (
     Owner,
     Twins,
     TwinsOfOne,
@@ -30,6 +29,7 @@ from workers.recording.surroundings import (
     owner_of,
     shared_addresses,
 )
+from workers.recording.numbers import missing_numbers
 
 DUPLICATES = frozenset({RuleCode.DUPLICATE, RuleCode.DUPLICATE_ELSEWHERE})
 

@@ -10,14 +10,14 @@ from sqlalchemy import select
 from service.database.tables import Invoice, Revision, Run
 from service.infactor.rules.book import parse_changes
 from service.kit.clock import now
-from service.store import judging, outbox
+from service.store import infactor_outbox, judging_queue
 from tests.servers import wait_until
 from tests.store.test_row_locks import is_waited_for
 from tests.workers.delivering import Delivering
 from tests.workers.world import World, an_invoice, asked_for
 from workers.company import RecordedCompany
-from workers.judging import ask_for_judging, judge_company, judged_by
 from workers.recording.record import record_judgements
+from workers.rejudging import ask_for_judging, judge_company, judged_by
 
 
 def in_days(days: int) -> str:
@@ -96,16 +96,16 @@ def test_who_delivers_an_invoice_may_ask_for_it_while_it_is_judged(postgres_worl
     database = world.services.database
     with database.write() as session:
         ids = session.scalars(select(Invoice.id)).all()
-        judging.ask(session, world.connection_id, ids)
+        judging_queue.ask(session, world.connection_id, ids)
     with ThreadPoolExecutor(1) as pool, database.write() as session:
-        outbox.lock_companies(session, ids)
+        infactor_outbox.lock_companies(session, ids)
         judged = pool.submit(record_judgements, company, ids)
         wait_until(lambda: is_waited_for(database), what="a lock to wait for")
-        judging.ask(session, world.connection_id, ids)
+        judging_queue.ask(session, world.connection_id, ids)
         session.commit()
         judged.result(60)
     with database.read() as session:
-        assert judging.asked(session, world.connection_id, 10) == []
+        assert judging_queue.asked(session, world.connection_id, 10) == []
 
 
 def test_an_approved_invoice_that_breaks_a_rule_is_a_finding(delivering: Delivering) -> None:

@@ -19,7 +19,7 @@ from service.domain import ConnectionState, NoticeStatus
 from service.errors import ConfigurationError
 from service.kit import exact_json
 from service.kit.clock import now
-from service.monitoring.notices import STUCK as STUCK_AFTER
+from service.monitoring.webhooks import STUCK as STUCK_AFTER
 from service.operations import actions
 from service.queries import companies, notices
 from service.services import Services

@@ -17,7 +17,7 @@ from service.database.tables import Finding, Invoice, Receipt
 from service.kit.clock import now
 from service.operations import disconnect, forget
 from service.simulator.app import RunningSimulator
-from service.store import chain
+from service.store import revision_chain
 from tests import commands
 from tests.store.delivery_rows import DeliveryRows
 from tests.workers.delivering import Delivering
@@ -137,7 +137,7 @@ def test_what_was_changed_past_the_service_is_named(
 @pytest.mark.both_databases("the chain is read by a UNION")
 def test_a_chain_is_read_in_pages_and_no_further_than_it_was_long(books: World) -> None:
     with books.services.database.read() as session:
-        read = partial(chain.entries, session, books.connection_id)
+        read = partial(revision_chain.entries, session, books.connection_id)
         pages = [[one.sequence for one in read(after, 4, 3)] for after in (0, 3, 4)]
     assert pages == [[1, 2, 3], [4], []]
 

@@ -28,7 +28,7 @@ from service.database.tables import Connection, Document, Invoice
 from service.database.types import Many, among
 from service.database.upsert import chunked
 from service.kit import exact_json
-from service.store import judging
+from service.store import judging_queue
 
 COLUMNS: tuple[Any, ...] = (
     Invoice.twin_number,
@@ -151,7 +151,7 @@ def ask(session: Session, ids: Collection[str]) -> set[str]:
         for company, id_ in found:
             companies.setdefault(company, []).append(id_)
     for company in sorted(companies):
-        judging.ask(session, company, companies[company])
+        judging_queue.ask(session, company, companies[company])
     return set(companies)
 
 

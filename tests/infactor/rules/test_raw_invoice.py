@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.infactor.quickbooks_records import read_invoice
-from service.infactor.rules.original import differing_sum, takes_payment, was_sent
+from service.infactor.rules.raw_invoice import differing_sum, takes_payment, was_sent
 from service.kit import exact_json
 from tests.simulator.recordings import recordings_file
 

@@ -13,8 +13,8 @@ from service.database.tables import Connection, Document, Invoice, InvoiceToJudg
 from service.database.types import among
 from service.database.upsert import Insert, chunked, excluded, insert_all, update_all
 from service.domain import State
-from service.store import accounts, outbox, proof
-from service.store.outbox import RecordedRevision
+from service.store import accounts, infactor_outbox, proof
+from service.store.infactor_outbox import RecordedRevision
 
 _BEGUN = " begun"  # behind what a company is being judged by
 _UNPROVEN = " unproven"
@@ -269,7 +269,7 @@ def save(session: Session, rows: Sequence[RecordedReasons], at: datetime) -> Non
         Invoice,
         [{**{name: getattr(row, name) for name in names}, "recorded_at": at} for row in rows],
     )
-    outbox.add(
+    infactor_outbox.add(
         session, [RecordedRevision(row.id, row.connection_id, row.revision, at) for row in rows]
     )
 

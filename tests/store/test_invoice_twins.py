@@ -2,7 +2,7 @@
 
 from service.database.engine import Database
 from service.database.tables import Invoice
-from service.store import connections, same_sale
+from service.store import connections, invoice_twins
 from tests.builders import a_connection
 from tests.store.conftest import AT
 
@@ -35,5 +35,5 @@ def test_invoices_of_another_environment_take_no_places(
         session.add_all(a_row(f"other-{n}", "c2", n) for n in range(25))
         session.add_all(a_row(f"ours-{n:02}", connection_id, 100 - n) for n in range(25))
     with database.read() as session:
-        found = same_sale.sharing(session, "simulator", {KEY, (0, 5)}, besides={"ours-24"})
+        found = invoice_twins.sharing(session, "simulator", {KEY, (0, 5)}, besides={"ours-24"})
     assert found == {KEY: [f"ours-{n:02}" for n in range(23, 3, -1)]}

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from service.database.engine import KEEPS_EVENTS, Database
 from service.database.tables import Invoice
 from service.domain import EventType
-from service.store import connections, events, pruning
-from service.store.events import Happening
+from service.store import connections, event_feed, pruning
+from service.store.event_feed import Happening
 from tests import databases
 from tests.builders import a_connection
 
@@ -37,18 +37,18 @@ def tell(session: Session, subject: str, connection_id: str = "one") -> None:
     happening = Happening(
         type=EventType.PAUSED, connection_id=connection_id, subject=subject, data={}
     )
-    events.tell(session, [happening], AT)
+    event_feed.tell(session, [happening], AT)
 
 
 def place(database: Database) -> int:
     with database.write() as session:
-        return events.place(session)
+        return event_feed.place(session)
 
 
 def told(database: Database, position: int = 0) -> list[tuple[int, str]]:
     """Return (position, subject) of the events after this position."""
     with database.read() as session:
-        found = events.after(session, ENVIRONMENT, position, 100)
+        found = event_feed.after(session, ENVIRONMENT, position, 100)
         return [(one.position or 0, one.subject) for one in found]
 
 
@@ -132,14 +132,14 @@ def test_a_company_that_had_its_turn_is_behind_those_that_wait(database: Databas
         tell(session, "other", "two")
     place(database)
     with database.write() as session:
-        assert events.due_connections(session, ENVIRONMENT, AT, 9) == ["one", "two"]
-        events.end_turn(session, events.waiting(session, "one", 1)[0].id, AT + SECOND)
+        assert event_feed.due_connections(session, ENVIRONMENT, AT, 9) == ["one", "two"]
+        event_feed.end_turn(session, event_feed.waiting(session, "one", 1)[0].id, AT + SECOND)
     with database.write() as session:
-        assert events.due_connections(session, ENVIRONMENT, AT + SECOND, 9) == ["two", "one"]
-        refused = events.waiting(session, "two", 1)[0].id
-        events.postpone(session, refused, AT + SECOND, "answered 400")
+        assert event_feed.due_connections(session, ENVIRONMENT, AT + SECOND, 9) == ["two", "one"]
+        refused = event_feed.waiting(session, "two", 1)[0].id
+        event_feed.postpone(session, refused, AT + SECOND, "answered 400")
     with database.read() as session:
-        assert events.due_connections(session, ENVIRONMENT, AT + SECOND, 9) == ["one", "two"]
+        assert event_feed.due_connections(session, ENVIRONMENT, AT + SECOND, 9) == ["one", "two"]
 
 
 def test_an_index_leads_to_a_page_and_to_a_company_s_events(database: Database) -> None:
@@ -164,7 +164,7 @@ def test_nothing_is_written_where_nobody_reads_and_the_story_is_not_even_made(
     database.keeps_events = False
     asked = []
     with database.write() as session:
-        events.tell(session, (asked.append(n) for n in range(3)), AT)  # type: ignore[misc]
+        event_feed.tell(session, (asked.append(n) for n in range(3)), AT)  # type: ignore[misc]
     assert (asked, place(database)) == ([], 0)
 
 
@@ -193,10 +193,10 @@ def test_an_adopted_invoice_is_told_with_its_name_in_infactor(database: Database
         )
         session.flush()
         about = {"type": EventType.DELIVERED, "connection_id": "one", "invoice_id": "qbk-1"}
-        events.tell(session, [Happening(**about, data={"revision": 1})], AT)
+        event_feed.tell(session, [Happening(**about, data={"revision": 1})], AT)
     place(database)
     with database.read() as session:
-        (event,) = events.after(session, ENVIRONMENT, 0, 10)
+        (event,) = event_feed.after(session, ENVIRONMENT, 0, 10)
         assert (event.subject, event.data) == (
             "qbk-1",
             {

@@ -12,7 +12,7 @@ from service.simulator.app import RunningSimulator
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings
 from tests.workers.world import World, a_customer, an_event, an_invoice, asked_for
-from workers.judging import ask_for_judging, judge_company
+from workers.rejudging import ask_for_judging, judge_company
 
 RULES = {"INFACTOR_PROFILE": "guide", "INFACTOR_RULES": "duplicate=hold,duplicate_elsewhere=hold"}
 ELSEWHERE = "9341455000000077"

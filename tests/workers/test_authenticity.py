@@ -9,7 +9,7 @@ from service.database.tables import Invoice
 from service.infactor.rules.facts import decoded, encoded
 from tests.workers.delivering import Delivering
 from tests.workers.world import World, an_invoice
-from workers.judging import judge_company
+from workers.rejudging import judge_company
 
 PAPER = {"lines_differ", "not_sent", "pay_link", "round_amount"}
 

@@ -10,9 +10,9 @@ from service.database.tables import Connection, Supplier
 from service.infactor.rules.domains import domain_of, lookalikes, own_domains
 from service.infactor.rules.facts import InvoiceFacts, decoded
 from service.infactor.rules.twins import Twin, twin_keys
-from service.store import buyer_addresses, same_sale
+from service.store import buyer_addresses, invoice_twins
 from service.store.buyer_addresses import AddressRow
-from service.store.same_sale import MOST, Key
+from service.store.invoice_twins import MOST, Key
 
 Facts = Mapping[str, InvoiceFacts]
 """The facts of a batch by invoice id."""
@@ -59,16 +59,16 @@ class Twins:
     def __init__(self, session: Session, owner: Owner, facts: Facts) -> None:
         self._facts = facts
         self._owner = owner
-        self._keys = {id_: same_sale.keys_of(twin_keys(known)) for id_, known in facts.items()}
+        self._keys = {id_: invoice_twins.keys_of(twin_keys(known)) for id_, known in facts.items()}
         self._within = self._of_several()
         every = {key for keys in self._keys.values() for key in keys}
-        self._recorded = same_sale.sharing(session, owner.environment, every, besides=facts)
+        self._recorded = invoice_twins.sharing(session, owner.environment, every, besides=facts)
         concerned = {id_ for ids in self._recorded.values() for id_ in ids}
         concerned |= {id_ for ids in self._within.values() for id_ in ids}
         if self._recorded:
             shared = self._recorded.keys()
             concerned |= {i for i, keys in self._keys.items() if not shared.isdisjoint(keys)}
-        self._known = same_sale.load(session, concerned)
+        self._known = invoice_twins.load(session, concerned)
 
     def of_each(self) -> dict[str, TwinsOfOne]:
         """Return the twins of each invoice that has any."""
