@@ -19,7 +19,7 @@ class NoticeStatus(StrEnum):
 
     PENDING = "pending"
     DONE = "done"
-    PARKED = "parked"
+    FAILED = "failed"
     IGNORED = "ignored"
 
 

@@ -12,10 +12,10 @@
               x BudgetSpent               this month's reads are kept for what is more urgent
               x KeysRefused               the app's own keys: an operator fixes them for all at once
               x StoreFailed               our own database refused a statement or was away
-          x Unrecognised              an unknown answer: try for three days, then park
+          x Unrecognised              an unknown answer: try for three days, then fail
           x Unforeseen                our own code failed: likewise
           + ApprovalNeeded(withdrawals, reasons)  too many withdrawals: an operator decides
-          + PermanentError                trying again cannot help: park, and show why
+          + PermanentError                trying again cannot help: fail, and show why
               x Disconnected              the authorisation is dead: the supplier must reconnect
               x Gone                      QuickBooks answered 610: deleted, or never there
               x Refused                   QuickBooks will not serve this request

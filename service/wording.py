@@ -204,13 +204,13 @@ def why(notice: Notice) -> str | None:
     if notice.status == NoticeStatus.DONE or not notice.error_message:
         return notice.reason
     if (
-        notice.status == NoticeStatus.PARKED
+        notice.status == NoticeStatus.FAILED
         and notice.format == "own"
         and notice.operation == OwnNotice.UNREADABLE
     ):
         return f"{notice.reason}: {notice.error_message}. {_TO_BE_SAVED}"
     given_up = (
-        f" ({notice.reason})" if notice.reason and notice.status == NoticeStatus.PARKED else ""
+        f" ({notice.reason})" if notice.reason and notice.status == NoticeStatus.FAILED else ""
     )
     return f"{notice.error_message}{given_up}"
 

@@ -148,8 +148,8 @@ def pause_of_run(error: SyncError, failures: int) -> timedelta:
     return backoff(failures, _FIRST_LONG_PAUSE, _LONGEST_LONG_PAUSE)
 
 
-def pause_of_parked(error: SyncError, attempts: int, *, rarely: bool = False) -> timedelta:
-    """Return how long until a parked notice is due again: up to an hour, or `rarely` a day."""
+def pause_of_failed(error: SyncError, attempts: int, *, rarely: bool = False) -> timedelta:
+    """Return how long until a failed notice is due again: up to an hour, or `rarely` a day."""
     rarely |= isinstance(error, Unmappable)
     longest = _LONGEST_FOR_A_RECORD if rarely else _LONGEST_LONG_PAUSE
     return backoff(max(0, attempts - 1), _FIRST_LONG_PAUSE, longest)

@@ -42,7 +42,7 @@ from workers.retry import (
     is_ambiguous,
     is_hopeless,
     pause_for,
-    pause_of_parked,
+    pause_of_failed,
     why,
 )
 
@@ -288,23 +288,23 @@ def give_back(
     *,
     suspect: bool = False,
 ) -> None:
-    """Make these notices due again at `due_at`, and park the hopeless ones."""
+    """Make these notices due again at `due_at`, and mark the hopeless ones as failed."""
     hopeless = [n for n in notices if is_hopeless(error, n.received_at, n.attempts, now())]
     again = [notice for notice in notices if notice not in hopeless]
-    park(session, hopeless, error)
+    mark_failed(session, hopeless, error)
     inbox.retry(session, [notice.id for notice in again], error, now(), due_at, suspect=suspect)
     for notice in again:
         after_commit(session, log.warning, "notice.failed", **_name(notice), **why(error))
 
 
-def park(session: Session, notices: Sequence[Notice], error: SyncError) -> None:
+def mark_failed(session: Session, notices: Sequence[Notice], error: SyncError) -> None:
     """Park these notices; each is due again by itself, with growing pauses."""
     for notice in notices:
         # Finding one unreadable row takes a dozen reads.
         rarely = notice.operation == OwnNotice.UNREADABLE
-        due_at = now() + pause_of_parked(error, notice.attempts, rarely=rarely)
-        inbox.park(session, [notice.id], error, now(), due_at)
-        after_commit(session, log.warning, "notice.parked", **_name(notice), **why(error))
+        due_at = now() + pause_of_failed(error, notice.attempts, rarely=rarely)
+        inbox.mark_failed(session, [notice.id], error, now(), due_at)
+        after_commit(session, log.warning, "notice.failed", **_name(notice), **why(error))
 
 
 def _name(notice: Notice) -> dict[str, Any]:
@@ -339,7 +339,7 @@ def _sync(services: Services, connection_id: str) -> None:
         if connection is None:
             return
         batch, given_up = inbox.claim(session, connection_id, services.leases.owner, now())
-        park(session, given_up, _LOST)
+        mark_failed(session, given_up, _LOST)
     if not batch:
         return
     try:

@@ -31,7 +31,7 @@ def confirm(
 ) -> None:
     """Resume a run that stopped because it would withdraw many invoices.
 
-    That is a backfill, a reconcile, or a withdrawal: what notices would withdraw within an hour.
+    That is a backfill, a reconcile, or a withdrawal: what events would withdraw within an hour.
 
     Exit status: 2 when no such run waits.
     """

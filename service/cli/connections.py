@@ -198,7 +198,7 @@ def pause(
     supplier: BySupplier = None,
     as_json: Json = False,
 ) -> None:
-    """Let nobody call QuickBooks for a company until `resume`; its notices are kept and wait.
+    """Let nobody call QuickBooks for a company until `resume`; its events are kept and wait.
 
     What is being read at this moment is finished.
     """
@@ -277,7 +277,7 @@ def disconnect(
 ) -> None:
     """Give a company's tokens back to QuickBooks and delete them here.
 
-    Its invoices and notices stay. Exit status: 1 when QuickBooks did not confirm it; without
+    Its invoices and events stay. Exit status: 1 when QuickBooks did not confirm it; without
     --force nothing here has changed then.
     """
     from service.operations import disconnect as disconnection
@@ -307,7 +307,7 @@ def disconnect(
                 )
             _tell(one, "disconnected", changed=True, as_json=as_json)
             hint(
-                "Its invoices stay, here and in Infactor, and its notices wait. To connect it"
+                "Its invoices stay, here and in Infactor, and its events wait. To connect it"
                 f" again: infactor-quickbooks connect-url --connection {one.id}"
             )
     if failed:

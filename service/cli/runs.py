@@ -392,7 +392,7 @@ def reconcile(
     Then, where invoices are delivered into Infactor's own database, the record with what is there.
 
     Reads every invoice of the company, 1,000 a read. Once a day the service checks for
-    what its notices did not tell, which costs one read where nothing changed.
+    what its events did not tell, which costs one read where nothing changed.
 
     Exit status: 0 when nothing differs, or everything was fixed; 1 when a difference is left, or
     a company had to be left out; 2 for bad options.

@@ -115,6 +115,6 @@ def rekey(as_json: Json = False) -> None:
     if as_json:
         answer_json([{"connections": done.connections, "notices": done.notices}])
     hint(
-        f"Sealed anew: {done.connections} connections and {done.notices} notices."
+        f"Sealed anew: {done.connections} connections and {done.notices} events."
         " Encryption keys behind the first are no longer needed for this database."
     )

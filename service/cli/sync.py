@@ -112,7 +112,7 @@ def _outcome(services: Services, notice_id: int) -> Ended:
 
 def _failure(notice: Notice, connection: Connection) -> str | None:
     """Return why to stop waiting for the notice, if so."""
-    if notice.status == NoticeStatus.PARKED:
+    if notice.status == NoticeStatus.FAILED:
         return notice.error_message or notice.reason
     if connection.state != ConnectionState.CONNECTED:
         return "it was disconnected meanwhile"

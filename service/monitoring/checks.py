@@ -68,7 +68,7 @@ _CHECKS = (
     companies.ending_tokens,
     companies.tokens_ending_soon,
     webhooks.high_reads,
-    webhooks.parked_notices,
+    webhooks.failed_notices,
     infactor.refused_deliveries,
     infactor.refused_events,
     infactor.held_old_rows,
@@ -77,10 +77,10 @@ _CHECKS = (
 )
 # What follows from a cause is not reported beside it.
 _EFFECTS = {
-    "database.refuses": ("notices.stuck", "deliveries.stuck"),
-    "queue.away": ("notices.stuck", "deliveries.stuck"),
-    "queue.refuses": ("notices.stuck", "deliveries.stuck"),
-    "workers.silent": ("notices.stuck", "deliveries.stuck"),
+    "database.refuses": ("webhooks.stuck", "deliveries.stuck"),
+    "queue.away": ("webhooks.stuck", "deliveries.stuck"),
+    "queue.refuses": ("webhooks.stuck", "deliveries.stuck"),
+    "workers.silent": ("webhooks.stuck", "deliveries.stuck"),
 }
 
 

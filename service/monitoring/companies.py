@@ -183,7 +183,7 @@ def _red_text(row: Row[Any], _: Facts) -> str:
 
 def _red_command(row: Row[Any]) -> str:
     if _left_by(row) and wording.is_beyond_fixing(row.tally):
-        return "infactor-quickbooks notices --parked"
+        return "infactor-quickbooks webhooks --failed"
     return f"infactor-quickbooks reconcile --connection {row.id} --fix"
 
 

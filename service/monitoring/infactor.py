@@ -96,7 +96,7 @@ def refused_events(facts: Facts) -> Iterator[Condition]:
         severity=Severity.WARNING,
         since=found.since,
         text=text,
-        command="infactor-quickbooks events",
+        command="infactor-quickbooks feed",
     )
 
 

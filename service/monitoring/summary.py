@@ -18,7 +18,7 @@ from service.queries import notices
 
 # Written out in the query, where the databases recognise the condition of a partial index.
 _PENDING = literal(NoticeStatus.PENDING.value, literal_execute=True)
-_PARKED = literal(NoticeStatus.PARKED.value, literal_execute=True)
+_FAILED = literal(NoticeStatus.FAILED.value, literal_execute=True)
 _ACTIVE = literal(RunState.ACTIVE.value, literal_execute=True)
 # Earlier in the month, a forecast would be a guess.
 _ENOUGH = timedelta(days=1)
@@ -36,7 +36,7 @@ class Summary:
     companies: Mapping[str, int]
     pending: int
     oldest_pending: datetime | None
-    parked: int
+    failed: int
     last_delivery: datetime | None  # to the minute
     complete_until: datetime | None
     importing: int
@@ -60,10 +60,10 @@ class InfactorSummary:
 _pending = select(func.count(), func.min(Notice.received_at)).where(
     Notice.status == _PENDING, notices.is_ours(bindparam("environment"))
 )
-_parked = (
+_failed = (
     select(func.count())
     .select_from(Notice)
-    .where(Notice.status == _PARKED, notices.is_ours(bindparam("environment")))
+    .where(Notice.status == _FAILED, notices.is_ours(bindparam("environment")))
 )
 _last_webhook = select(func.max(WebhookAnswers.minute)).where(WebhookAnswers.outcome == "stored")
 
@@ -77,7 +77,7 @@ def summary(facts: Facts) -> Summary:
         companies=companies,
         pending=pending,
         oldest_pending=oldest,
-        parked=facts.session.execute(_parked, ours).scalar_one(),
+        failed=facts.session.execute(_failed, ours).scalar_one(),
         last_delivery=facts.session.execute(_last_webhook).scalar_one(),
         complete_until=None if importing else complete_until,
         importing=importing,

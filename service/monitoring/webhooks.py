@@ -43,7 +43,7 @@ def forged_webhooks(facts: Facts) -> Iterator[Condition]:
             " refused, because their signature is wrong. If other webhooks still arrive, a stranger"
             " sends these: block it at the proxy. If none arrive, the verifier token has changed:"
             " copy it from Intuit's developer portal.",
-            command="infactor-quickbooks notices --limit 20",
+            command="infactor-quickbooks webhooks --limit 20",
         )
 
 
@@ -101,7 +101,7 @@ def broken_webhooks(facts: Facts) -> Iterator[Condition]:
             text=f"{int(total):,} changes of {several(companies, 'company', 'companies')} came"
             " without a notification within a day: webhooks look broken. The reconcile has read"
             " them.",
-            command="infactor-quickbooks notices --limit 20",
+            command="infactor-quickbooks webhooks --limit 20",
         )
 
 
@@ -209,17 +209,17 @@ def stuck_notices(facts: Facts) -> Iterator[Condition]:
     else:
         why = "None was tried, though workers are alive. Restart the workers, or start more."
     yield Condition(
-        cause="notices.stuck",
+        cause="webhooks.stuck",
         severity=Severity.CRITICAL,
         since=oldest,
         text=f"{several(count, 'webhook event', 'webhook events')} of"
         f" {several(companies, 'company', 'companies')} {'is' if count == 1 else 'are'} overdue;"
         f" the oldest has waited for {span((facts.now - oldest).total_seconds())}. {why}",
-        command="infactor-quickbooks notices --pending",
+        command="infactor-quickbooks webhooks --pending",
     )
 
 
-_parked = (
+_failed = (
     select(func.count(), func.count(Notice.connection_id.distinct()), func.min(Notice.handled_at))
     .join(Connection, Connection.id == Notice.connection_id)
     .where(
@@ -230,21 +230,21 @@ _parked = (
 )
 
 
-def parked_notices(facts: Facts) -> Iterator[Condition]:
-    """Yield a condition while connected companies have open parked notices."""
+def failed_notices(facts: Facts) -> Iterator[Condition]:
+    """Yield a condition while connected companies have open failed notices."""
     count, companies, first = facts.session.execute(
-        _parked, {"environment": facts.environment}
+        _failed, {"environment": facts.environment}
     ).one()
     if count:
         yield Condition(
-            cause="notices.parked",
+            cause="webhooks.failed",
             severity=Severity.WARNING,
             since=first,
             text=f"{several(count, 'webhook event', 'webhook events')} of"
             f" {several(companies, 'company', 'companies')} failed, so the invoices they refer to"
             " may be missing or out of date. Each says why. They are retried automatically, at most"
             " an hour apart, or once a day where the record itself is wrong.",
-            command="infactor-quickbooks notices --parked",
+            command="infactor-quickbooks webhooks --failed",
         )
 
 

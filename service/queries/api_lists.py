@@ -172,7 +172,7 @@ class ConnectionLine:
     last_webhook: datetime | None
     waiting: int
     waiting_since: datetime | None
-    parked: int
+    failed: int
 
 
 def connection_lines(
@@ -207,7 +207,7 @@ def connection_lines(
     held = _held(session, ids)
     outgoing = infactor_outbox.backlog_of_each(session, ids)
     pending = _notices(session, ids, NoticeStatus.PENDING)
-    parked = _notices(session, ids, NoticeStatus.PARKED)
+    failed = _notices(session, ids, NoticeStatus.FAILED)
     return [
         ConnectionLine(
             company=company,
@@ -219,7 +219,7 @@ def connection_lines(
             last_webhook=last_webhook,
             waiting=pending.get(company.id, (0, None))[0],
             waiting_since=pending.get(company.id, (0, None))[1],
-            parked=parked.get(company.id, (0, None))[0],
+            failed=failed.get(company.id, (0, None))[0],
         )
         for company, supplier, last_webhook in rows
     ]

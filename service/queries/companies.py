@@ -27,15 +27,15 @@ class Filter(StrEnum):
 class CompanyEntry:
     """One company with its supplier and what an operator checks first.
 
-    `last_notice` is the last of QuickBooks', `reconcile` the newest that ended, `parked` counts
-    open parked notices, and `stopped` is a run that waits for approval.
+    `last_notice` is the last of QuickBooks', `reconcile` the newest that ended, `failed` counts
+    open failed notices, and `stopped` is a run that waits for approval.
     """
 
     connection: Connection
     supplier: Supplier
     last_notice: datetime | None
     reconcile: Run | None
-    parked: int
+    failed: int
     stopped: Run | None
 
 
@@ -149,14 +149,14 @@ def _with_news(session: Session, rows: Sequence[tuple[Connection, Supplier]]) ->
     reconciles = {
         run.connection_id: run for run in session.scalars(select(Run).where(Run.id.in_(run_ids)))
     }
-    failed, stopped = inbox.parked_of_companies(session, ids), approvals.waiting(session, ids)
+    failed, stopped = inbox.failed_of_companies(session, ids), approvals.waiting(session, ids)
     return [
         CompanyEntry(
             connection=connection,
             supplier=owner,
             last_notice=news[connection.id][0],
             reconcile=reconciles.get(connection.id),
-            parked=failed.get(connection.id, 0),
+            failed=failed.get(connection.id, 0),
             stopped=stopped.get(connection.id),
         )
         for connection, owner in rows

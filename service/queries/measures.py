@@ -43,7 +43,7 @@ LATE_SECONDS = 60.0
 """A company is late whose oldest notice has waited for longer."""
 
 SECONDS = 300
-_STATUSES = (NoticeStatus.DONE, NoticeStatus.PARKED, NoticeStatus.IGNORED)
+_STATUSES = (NoticeStatus.DONE, NoticeStatus.FAILED, NoticeStatus.IGNORED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ def measure(
     unsent = event_feed.backlog(session, environment)
     return Measures(
         open_notices={
-            status: _open(session, status) for status in (NoticeStatus.PENDING, NoticeStatus.PARKED)
+            status: _open(session, status) for status in (NoticeStatus.PENDING, NoticeStatus.FAILED)
         },
         oldest_due=oldest_due(session, environment, now),
         oldest_watermark=max(ages.values(), default=0.0),
@@ -329,7 +329,7 @@ class Span:
     pending: int
     oldest_pending: float
     done: int
-    parked: int
+    failed: int
     ignored: int
 
 
@@ -386,7 +386,7 @@ def spans(session: Session, since: datetime, slots: int) -> Sequence[Span]:
             func.max(Sample.lag_p95),
             func.max(Sample.pending),
             func.max(Sample.oldest_pending),
-            *(cast(func.sum(column), Float) for column in (Sample.done, Sample.parked)),
+            *(cast(func.sum(column), Float) for column in (Sample.done, Sample.failed)),
             cast(func.sum(Sample.ignored), Float),
         )
         .where(Sample.slot >= slot_of(since))
@@ -394,8 +394,8 @@ def spans(session: Session, since: datetime, slots: int) -> Sequence[Span]:
         .order_by(number)
     )
     return [
-        Span(begin_of(n * slots), p50, p95, pending, oldest, int(done), int(parked), int(ignored))
-        for n, p50, p95, pending, oldest, done, parked, ignored in rows
+        Span(begin_of(n * slots), p50, p95, pending, oldest, int(done), int(failed), int(ignored))
+        for n, p50, p95, pending, oldest, done, failed, ignored in rows
     ]
 
 

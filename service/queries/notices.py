@@ -41,13 +41,13 @@ def replay(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> tuple[int, set[str]]:
-    """Make parked and done notices of these companies pending again; return (how many, whose).
+    """Make failed and done notices of these companies pending again; return (how many, whose).
 
     A notice only names what to read, so repeating it changes nothing. Ignored ones stay ignored.
     """
     chosen = [
         Notice.connection_id.in_(connection_ids),
-        Notice.status.in_((NoticeStatus.PARKED, NoticeStatus.DONE)),
+        Notice.status.in_((NoticeStatus.FAILED, NoticeStatus.DONE)),
         *([Notice.id.in_(notice_ids)] if notice_ids is not None else []),
         *(
             [Notice.entity == "Invoice", Notice.entity_id == invoice_id]
@@ -118,7 +118,7 @@ def _in_status(statuses: Collection[str]) -> list[ColumnElement[bool]]:
         return [Notice.status.in_(statuses)]
     (status,) = statuses
     written = literal(NoticeStatus(status).value, literal_execute=True)
-    if status not in (NoticeStatus.PENDING, NoticeStatus.PARKED):
+    if status not in (NoticeStatus.PENDING, NoticeStatus.FAILED):
         return [Notice.status == written]
     one_of_them = aliased(Notice)
     return [Notice.id.in_(select(one_of_them.id).where(one_of_them.status == written))]

@@ -74,11 +74,11 @@ def _add(session: Session, counted: Counted, labels: Labels, count: int, until: 
 def _notices(session: Session, since: datetime, until: datetime) -> dict[Labels, int]:
     """Count notices that ended in this time: a range of an index.
 
-    The outcome is a done one's reason without details, and a parked one's error class.
+    The outcome is a done one's reason without details, and a failed one's error class.
     """
     outcome = case(
         (Notice.status == NoticeStatus.DONE, Notice.reason),
-        (Notice.status == NoticeStatus.PARKED, Notice.error_class),
+        (Notice.status == NoticeStatus.FAILED, Notice.error_class),
     )
     rows = session.execute(
         select(Notice.status, outcome, func.count())

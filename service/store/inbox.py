@@ -1,7 +1,7 @@
 """The inbox: every notice that QuickBooks sent, stored before it was acknowledged.
 
 A notice is `pending` until the transaction that records its result makes it `done`. One that
-nothing can be done about is `ignored` from the start; one that keeps failing is `parked`, and is
+nothing can be done about is `ignored` from the start; one that keeps failing is `failed`, and is
 tried again at its `due_at`, if it has one.
 """
 
@@ -40,15 +40,15 @@ from service.store.connections import may_be_called
 
 # Written out in the query, where the databases recognise the condition of a partial index.
 _PENDING = literal(NoticeStatus.PENDING.value, literal_execute=True)
-_PARKED = literal(NoticeStatus.PARKED.value, literal_execute=True)
-_WORKABLE = (NoticeStatus.PENDING, NoticeStatus.PARKED)
+_FAILED = literal(NoticeStatus.FAILED.value, literal_execute=True)
+_WORKABLE = (NoticeStatus.PENDING, NoticeStatus.FAILED)
 _later = aliased(Notice)
 
 CLAIM_LIMIT = 500
-# Nothing that is parked waits longer to come back; see `pause_of_parked`.
-_LONGEST_PARKED = timedelta(days=1)
+# Nothing that has failed waits longer to come back; see `pause_of_failed`.
+_LONGEST_FAILED = timedelta(days=1)
 # A batch lost this often is taken one by one, to find the notice that kills its worker without
-# parking the others.
+# failing the others.
 _SUSPECT_LOSSES = 2
 _FATAL_LOSSES = 5
 
@@ -65,7 +65,7 @@ def claim(
 
     Only the holder of the connection's sync lease may claim. What another process claimed and
     never gave back is lost: that process died. A notice that kills its worker is tried alone until
-    it was lost five times, and then given up, for the caller to park.
+    it was lost five times, and then given up, for the caller to mark as failed.
     """
     theirs = (
         select(Notice.id).where(
@@ -73,7 +73,7 @@ def claim(
             Notice.status == status,
             Notice.claimed_by != owner,
         )
-        for status in (_PENDING, _PARKED)  # each has an index of its own
+        for status in (_PENDING, _FAILED)  # each has an index of its own
     )
     lost = session.execute(
         update(Notice)
@@ -158,7 +158,7 @@ def finish(session: Session, ids: Collection[int], outcome: str, now: datetime) 
     _close(session, ids, NoticeStatus.DONE, outcome, handled_at=now, losses=0)
 
 
-def park(
+def mark_failed(
     session: Session,
     ids: Collection[int],
     error: Exception,
@@ -175,7 +175,7 @@ def park(
     losses = case((Notice.losses >= _FATAL_LOSSES, _FATAL_LOSSES - 1), else_=0)
     # An unreadable place is known by its reason alone.
     reason = case((Notice.operation == OwnNotice.UNREADABLE, Notice.reason), else_="given up")
-    _close(session, ids, NoticeStatus.PARKED, reason, **failed, losses=losses, **evidence(error))
+    _close(session, ids, NoticeStatus.FAILED, reason, **failed, losses=losses, **evidence(error))
 
 
 def retry(
@@ -189,7 +189,7 @@ def retry(
 ) -> None:
     """Make these notices due again at `due_at`, and keep the error.
 
-    Those that are parked stay so. `suspect` ones are taken one by one from the second time on.
+    Those that are failed stay so. `suspect` ones are taken one by one from the second time on.
     """
     _keep_attempts(session, ids, error, now, due_at)
     losses = case((Notice.losses < _SUSPECT_LOSSES, Notice.losses + 1), else_=_SUSPECT_LOSSES)
@@ -369,7 +369,7 @@ def due_connections(session: Session, environment: str, now: datetime) -> Sequen
 
 
 def _due(now: datetime) -> tuple[Select[int], Select[int]]:
-    """Return the queries for what is pending and for what is parked, each with its own index."""
+    """Return the queries for what is pending and for what is failed, each with its own index."""
     return select(Notice.id).where(_is_pending(now)), select(Notice.id).where(_comes_back(now))
 
 
@@ -382,17 +382,17 @@ def _is_pending(now: datetime) -> ColumnElement[bool]:
 
 
 def _comes_back(now: datetime) -> ColumnElement[bool]:
-    again = and_(Notice.due_at.is_not(None), has_come(Notice.due_at, now, _LONGEST_PARKED))
-    return and_(Notice.status == _PARKED, again)
+    again = and_(Notice.due_at.is_not(None), has_come(Notice.due_at, now, _LONGEST_FAILED))
+    return and_(Notice.status == _FAILED, again)
 
 
 def open_invoices(
     session: Session, connection_id: str, quickbooks_ids: Collection[str]
 ) -> set[str]:
-    """Return those of these invoices that have a pending or parked notice."""
+    """Return those of these invoices that have a pending or failed notice."""
     found: set[str] = set()
     ids = sorted(set(quickbooks_ids))
-    for status in (NoticeStatus.PENDING, NoticeStatus.PARKED):  # each has an index of its own
+    for status in (NoticeStatus.PENDING, NoticeStatus.FAILED):  # each has an index of its own
         for chunk in chunked(ids):
             rows = session.scalars(
                 select(Notice.entity_id).where(
@@ -407,7 +407,7 @@ def open_invoices(
 
 
 def is_open() -> ColumnElement[bool]:
-    """A condition: the notice is parked, and nothing since has done its work.
+    """A condition: the notice is failed, and nothing since has done its work.
 
     That would be a later notice about the same object that is done, or a later reconcile that ended
     without a difference.
@@ -426,19 +426,19 @@ def is_open() -> ColumnElement[bool]:
         Run.error.is_(None),
         Run.created_at >= Notice.handled_at,
     )
-    return and_(Notice.status == _PARKED, ~done_since.exists(), ~agreed_since.exists())
+    return and_(Notice.status == _FAILED, ~done_since.exists(), ~agreed_since.exists())
 
 
-_parked_of_companies = (
+_failed_of_companies = (
     select(Notice.connection_id, func.count())
     .where(is_open(), Notice.connection_id.is_not(None))
     .group_by(Notice.connection_id)
 )
 
 
-def parked_of_companies(session: Session, connection_ids: Collection[str]) -> dict[str, int]:
-    """Return how many open parked notices there are, by connection id, without zeros."""
-    rows = session.execute(_parked_of_companies.where(Notice.connection_id.in_(connection_ids)))
+def failed_of_companies(session: Session, connection_ids: Collection[str]) -> dict[str, int]:
+    """Return how many open failed notices there are, by connection id, without zeros."""
+    rows = session.execute(_failed_of_companies.where(Notice.connection_id.in_(connection_ids)))
     return {connection_id: count for connection_id, count in rows if connection_id}
 
 

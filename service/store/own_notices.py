@@ -35,9 +35,9 @@ def ask_for_invoices(
     why: OwnNotice,
     now: datetime,
 ) -> None:
-    """Add an own notice for each of these invoices that has no pending or parked one.
+    """Add an own notice for each of these invoices that has no pending or failed one.
 
-    So one policy tries every failed invoice again and parks it in the end.
+    So one policy tries every failed invoice again and marks it as failed in the end.
     """
     open_already = inbox.open_invoices(session, connection_id, quickbooks_ids)
     for quickbooks_id in sorted(set(quickbooks_ids) - open_already):
@@ -67,17 +67,17 @@ def park_unnamed(
 ) -> None:
     """Park a notice for a place in QuickBooks' answers that it cannot show; no Id is known.
 
-    A place has one parked notice, however often it is met, with the newest error. From `due_at` on
+    A place has one failed notice, however often it is met, with the newest error. From `due_at` on
     it is read again, in the invoices or customers that changed from `since` on.
     """
-    parked = insert(session, Notice).values(
+    failed = insert(session, Notice).values(
         dedupe_key=_key_of_place(connection_id, place),
         connection_id=connection_id,
         format="own",
         entity="Customer" if is_customer else "Connection",
         operation=OwnNotice.UNREADABLE,
         received_at=now,
-        status=NoticeStatus.PARKED,
+        status=NoticeStatus.FAILED,
         reason=f"QuickBooks cannot show {place}",
         handled_at=now,
         changed_at=since,
@@ -86,14 +86,14 @@ def park_unnamed(
     )
     met_again = {
         "duplicates": Notice.duplicates + 1,
-        "status": NoticeStatus.PARKED,
+        "status": NoticeStatus.FAILED,
         "reason": f"QuickBooks cannot show {place}",
         "handled_at": now,
-        "due_at": case((Notice.status == NoticeStatus.PARKED, Notice.due_at), else_=due_at),
+        "due_at": case((Notice.status == NoticeStatus.FAILED, Notice.due_at), else_=due_at),
         **inbox.evidence(error),
     }
     session.execute(
-        parked.on_conflict_do_update(index_elements=[Notice.dedupe_key], set_=met_again)
+        failed.on_conflict_do_update(index_elements=[Notice.dedupe_key], set_=met_again)
     )
 
 

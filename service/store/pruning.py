@@ -23,7 +23,7 @@ from service.domain import NoticeStatus, RunState
 
 
 def handled_notices(session: Session, before: datetime, limit: int) -> int:
-    """Delete notices that were done before then; parked ones stay until somebody handles them."""
+    """Delete notices that were done before then; failed ones stay until somebody handles them."""
     return _delete(
         session,
         Notice,

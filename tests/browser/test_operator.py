@@ -48,7 +48,7 @@ def heading(page: Page, text: str | re.Pattern[str]) -> None:
 
 def test_logging_in_and_looking_around(deployment: Deployment, reader: Reader) -> None:
     page = reader.page()
-    page.goto(f"{deployment.receivers[0]}/ops/notices")
+    page.goto(f"{deployment.receivers[0]}/ops/events")
     heading(page, "Log in to operations")
     page.get_by_label("Name").fill("ada")
     page.get_by_label("Password").fill("wrong")
@@ -126,7 +126,7 @@ def keep_samples(database: Path, count: int) -> None:
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.executemany(
             "INSERT OR REPLACE INTO samples (slot, lag_p50, lag_p95, pending, oldest_pending, done,"
-            " parked, ignored) VALUES (?, ?, ?, ?, ?, ?, 2, 1)",
+            " failed, ignored) VALUES (?, ?, ?, ?, ?, ?, 2, 1)",
             rows,
         )
 
@@ -276,31 +276,31 @@ def test_an_open_page_follows_its_company(deployment: Deployment, reader: Reader
     look(page, "ops-release-connected")
 
 
-def test_a_parked_notice_is_put_back(deployment: Deployment, reader: Reader) -> None:
+def test_a_failed_notice_is_put_back(deployment: Deployment, reader: Reader) -> None:
     page = reader.page()
-    log_in(page, deployment, "/ops/notices")
+    log_in(page, deployment, "/ops/events")
     heading(page, "Webhook events")
     deployment.sim("POST", "/poison", {"company": REALM, "id": "7"})
     deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("7", TotalAmt=7, Balance=7))
-    parked = wait_until(lambda: deployment.rows("notices", "--parked"), 90, "a parked notice")
-    assert len(parked) == 1
+    failed = wait_until(lambda: deployment.rows("webhooks", "--failed"), 90, "a failed notice")
+    assert len(failed) == 1
     expect(page.locator("#news")).to_contain_text("Something has changed here.")  # by itself
     look(page, "ops-notices-news")
     page.get_by_role("link", name="Show what is new").click()
-    page.get_by_role("navigation", name="Status").get_by_role("link", name="Parked").click()
+    page.get_by_role("navigation", name="Status").get_by_role("link", name="Failed").click()
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page.locator("tbody time").first).to_have_text(re.compile(r"(GMT\u2011[45]|E[SD]T)$"))
-    look(page, "ops-notices-parked")
+    look(page, "ops-notices-failed")
     page.get_by_role("link", name=re.compile("^Invoice J-7 ")).click()
     heading(page, re.compile("^Invoice J-7 "))
     expect(page.get_by_role("row", name=re.compile("Failed"))).not_to_have_count(0)
-    look(page, "ops-notice-parked")
+    look(page, "ops-notice-failed")
     deployment.sim("DELETE", "/poison")
     page.go_back()
     page.get_by_role("checkbox").check()
     page.get_by_role("button", name="Retry selected").click()
     expect(page.locator("#flash")).to_contain_text("retried")
-    wait_until(lambda: not deployment.rows("notices", "--parked"), 60, "its being done")
+    wait_until(lambda: not deployment.rows("webhooks", "--failed"), 60, "its being done")
 
 
 def test_a_change_after_the_approval(

@@ -181,17 +181,17 @@ def test_a_notice_that_is_replayed_again_and_again_changes_nothing(
     event = {"realmId": REALM, "dataChangeEvent": {"entities": [entity]}}
     assert deployment.deliver(0, json.dumps({"eventNotifications": [event]}).encode()) == 200
     before = deployment.rows("invoices", "--held")
-    number = deployment.rows("notices", "--limit", "1")[0]["id"]
+    number = deployment.rows("webhooks", "--limit", "1")[0]["id"]
     for _ in range(3):
         wait_until(lambda: is_done(deployment, number), 30, "the notice is done")
-        said = deployment.command("replay", "--notice", str(number))
-        assert said == "1 notice will be retried.\n"
+        said = deployment.command("replay", "--event", str(number))
+        assert said == "1 event will be retried.\n"
     wait_until(lambda: is_done(deployment, number), 30, "the notice is done")
     assert deployment.rows("invoices", "--held") == before
 
 
 def is_done(deployment: Deployment, number: int) -> bool:
-    (newest,) = deployment.rows("notices", "--limit", "1")
+    (newest,) = deployment.rows("webhooks", "--limit", "1")
     assert newest["id"] == number
     return bool(newest["status"] == "done")
 
@@ -256,9 +256,9 @@ def test_the_simulator_refuses_any_other_environment(tmp_path: Path) -> None:
 
 def test_every_notice_is_listed_with_its_outcome(deployment: Deployment) -> None:
     assert deployment.deliver(0, b"not json") == 200
-    (newest, *_) = deployment.rows("notices")
+    (newest, *_) = deployment.rows("webhooks")
     assert (newest["status"], newest["reason"]) == ("ignored", "not JSON")
-    assert "not JSON" in deployment.command("notices")
+    assert "not JSON" in deployment.command("webhooks")
     assert json.dumps(newest)
 
 

@@ -31,7 +31,7 @@ WITHOUT_FACTS = {
     "ops-user": "asks for a password, and its answer is a line for .env",
     "guide": "is a text",
 }
-ALWAYS_JSON = {("events", "show")}
+ALWAYS_JSON = {("feed", "show")}
 NOT_RUN_HERE = {*WITHOUT_FACTS, "adopt", "alerts"} - {"init", "migrate", "guide"}
 
 
@@ -98,7 +98,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
                 run_id = runs.create_or_join(session, company, "command", None, now())
                 halted = update(Run).where(Run.id == run_id)
                 session.execute(halted.values(id=7, halted_at=now(), error="too many"))
-        place.add_notices(a_notice(company, "parked", id=42))
+        place.add_notices(a_notice(company, "failed", id=42))
         refused = {"type": "connection.paused", "subject": company, "data": {}, "attempts": 1}
         with place.services() as services, services.database.write() as session:
             about = {"connection_id": company, "environment": "simulator", "at": now()}

@@ -18,7 +18,7 @@ from tests.store.delivery_rows import DeliveryRows
 
 REALM, OTHER = "9341455000000077", "9341455000000088"
 NOTHING = (
-    "Nothing to retry: no parked or done notice matches. Pending ones are tried anyway;"
+    "Nothing to retry: no failed or done webhook event matches. Pending ones are tried anyway;"
     " ignored ones can never be acted upon.\n"
 )
 
@@ -35,21 +35,21 @@ def rows(place: Place, *arguments: str) -> list[dict[str, Any]]:
 
 
 def statuses(place: Place) -> dict[int, str]:
-    return {row["id"]: row["status"] for row in rows(place, "notices")}
+    return {row["id"]: row["status"] for row in rows(place, "webhooks")}
 
 
 def test_the_table_of_notices_says_whose_how_often_and_when_next(place: Place) -> None:
     company = place.add_company(REALM, "Bright [red] Bakery")
     place.add_notices(
         a_notice(company, "pending", attempts=3, due_at=NOW + timedelta(hours=1)),
-        a_notice(company, "parked", attempts=1, error_message="TotalAmt: missing"),
+        a_notice(company, "failed", attempts=1, error_message="TotalAmt: missing"),
     )
-    parked, pending = cells_of(place.run("notices").stdout)
+    failed, pending = cells_of(place.run("webhooks").stdout)
     assert pending == [
         *("1", "2026-11-22 09:36 UTC", "Bright [red] Bakery", "Invoice 145 Update", "pending", ""),
         *("3", "2026-11-22 10:36 UTC", "1", ""),
     ]
-    assert parked[4:8] == ["parked", "TotalAmt: missing", "1", ""]
+    assert failed[4:8] == ["failed", "TotalAmt: missing", "1", ""]
 
 
 def test_what_quickbooks_cannot_show_says_where_it_is_and_what_to_do(place: Place) -> None:
@@ -60,15 +60,15 @@ def test_what_quickbooks_cannot_show_says_where_it_is_and_what_to_do(place: Plac
         entity="Connection",
         operation="unreadable",
         received_at=NOW,
-        status="parked",
+        status="failed",
         reason="QuickBooks cannot show the first invoice after 176 (Id 76) in the order of changes",
         error_message="QuickBooks failed on a record of the query",
         intuit_tid="1-abc-def",
     )
     place.add_notices(unreadable)
-    (parked,) = cells_of(place.run("notices", "--parked").stdout)
-    assert parked[3] == "What QuickBooks cannot show"
-    assert parked[5] == (
+    (failed,) = cells_of(place.run("webhooks", "--failed").stdout)
+    assert failed[3] == "What QuickBooks cannot show"
+    assert failed[5] == (
         "QuickBooks cannot show the first invoice after 176 (Id 76) in the order of changes:"
         " QuickBooks failed on a record of the query. Ask the supplier to open and save it in"
         " QuickBooks, then retry this. Or contact Intuit's support with this intuit_tid."
@@ -77,24 +77,24 @@ def test_what_quickbooks_cannot_show_says_where_it_is_and_what_to_do(place: Plac
 
 def test_notices_are_chosen_by_what_became_of_them(place: Place) -> None:
     company = place.add_company(REALM, "Bright Bakery")
-    place.add_notices(*(a_notice(company, s) for s in ("pending", "done", "parked", "ignored")))
-    assert [row["status"] for row in rows(place, "notices", "--parked")] == ["parked"]
-    assert [row["status"] for row in rows(place, "notices", "--pending")] == ["pending"]
-    both = rows(place, "notices", "--parked", "--pending")
-    assert [row["status"] for row in both] == ["parked", "pending"]
-    assert {row["company"] for row in rows(place, "notices")} == {"Bright Bakery"}
+    place.add_notices(*(a_notice(company, s) for s in ("pending", "done", "failed", "ignored")))
+    assert [row["status"] for row in rows(place, "webhooks", "--failed")] == ["failed"]
+    assert [row["status"] for row in rows(place, "webhooks", "--pending")] == ["pending"]
+    both = rows(place, "webhooks", "--failed", "--pending")
+    assert [row["status"] for row in both] == ["failed", "pending"]
+    assert {row["company"] for row in rows(place, "webhooks")} == {"Bright Bakery"}
 
 
 def test_a_table_shows_a_hundred_notices_and_programs_get_all_of_them(place: Place) -> None:
     company = place.add_company(REALM, "Bright Bakery")
     place.add_notices(*(a_notice(company, "done", reason="read") for _ in range(101)))
-    table = place.run("notices")
+    table = place.run("webhooks")
     assert table.stdout.count("Invoice 145 Update") == 100
     assert table.stderr == ("These are the newest 100. --limit shows more, --json all of them.\n")
-    everything = place.run("notices", "--limit", "101")
+    everything = place.run("webhooks", "--limit", "101")
     assert (everything.stdout.count("Invoice 145 Update"), everything.stderr) == (101, "")
-    assert len(rows(place, "notices")) == 101
-    assert [row["id"] for row in rows(place, "notices", "--limit", "2")] == [101, 100]
+    assert len(rows(place, "webhooks")) == 101
+    assert [row["id"] for row in rows(place, "webhooks", "--limit", "2")] == [101, 100]
 
 
 def test_a_disconnected_company_comes_with_the_command_that_fixes_it(place: Place) -> None:
@@ -127,14 +127,14 @@ def test_one_notice_is_put_back_as_if_it_had_just_come(place: Place) -> None:
     failed = {"attempts": 4, "losses": 3, "handled_at": NOW, "reason": "failed for good"}
     failed |= {"error_class": "Refused", "error_message": "no", "intuit_tid": "t-1"}
     one, another = place.add_notices(
-        a_notice(company, "parked", **failed), a_notice(company, "parked", **failed)
+        a_notice(company, "failed", **failed), a_notice(company, "failed", **failed)
     )
     before = now()
-    ended = place.run("replay", "--notice", str(one))
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1 notice will be retried.\n", "")
+    ended = place.run("replay", "--event", str(one))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1 event will be retried.\n", "")
     with place.services() as services, services.database.read() as session:
         fixed, other = session.get_one(Notice, one), session.get_one(Notice, another)
-    assert (other.status, other.attempts, other.losses) == ("parked", 4, 3)
+    assert (other.status, other.attempts, other.losses) == ("failed", 4, 3)
     assert (fixed.status, fixed.reason) == ("pending", "retried by an operator")
     assert (fixed.attempts, fixed.losses, fixed.handled_at) == (0, 0, None)
     assert (fixed.error_class, fixed.error_message, fixed.intuit_tid) == (None, None, None)
@@ -144,19 +144,19 @@ def test_one_notice_is_put_back_as_if_it_had_just_come(place: Place) -> None:
 
 def test_replaying_twice_is_harmless(place: Place) -> None:
     company = place.add_company(REALM, "Bright Bakery")
-    place.add_notices(a_notice(company, "parked"))
+    place.add_notices(a_notice(company, "failed"))
     assert place.run("replay", "--company", REALM).returncode == 0
-    before = rows(place, "notices")
+    before = rows(place, "webhooks")
     again = place.run("replay", "--company", REALM)
     assert (again.returncode, again.stdout, again.stderr) == (2, "", NOTHING)
-    assert rows(place, "notices") == before
+    assert rows(place, "webhooks") == before
 
 
 def test_what_is_pending_or_can_never_be_acted_upon_stays(place: Place) -> None:
     company = place.add_company(REALM, "Bright Bakery")
-    kinds = ("pending", "done", "parked", "ignored")
+    kinds = ("pending", "done", "failed", "ignored")
     place.add_notices(*(a_notice(company, status) for status in kinds))
-    assert place.run("replay", "--company", REALM).stdout == "2 notices will be retried.\n"
+    assert place.run("replay", "--company", REALM).stdout == "2 events will be retried.\n"
     assert statuses(place) == {1: "pending", 2: "pending", 3: "pending", 4: "ignored"}
 
 
@@ -188,27 +188,27 @@ def test_options_together_choose_what_fits_all_of_them(
 
 def test_notices_of_a_disconnected_company_wait(place: Place) -> None:
     company = place.add_company(REALM, "Bright Bakery", state="disconnected")
-    place.add_notices(a_notice(company, "parked"))
-    ended = place.run("replay", "--notice", "1")
-    assert (ended.returncode, ended.stdout) == (0, "1 notice will be retried.\n")
-    assert ended.stderr == "Bright Bakery: not connected; its notices wait until it is again.\n"
+    place.add_notices(a_notice(company, "failed"))
+    ended = place.run("replay", "--event", "1")
+    assert (ended.returncode, ended.stdout) == (0, "1 event will be retried.\n")
+    assert ended.stderr == "Bright Bakery: not connected; its events wait until it is again.\n"
 
 
-@pytest.mark.parametrize("options", [["--notice", "99"], ["--company", OTHER], ["--invoice", "1"]])
+@pytest.mark.parametrize("options", [["--event", "99"], ["--company", OTHER], ["--invoice", "1"]])
 def test_whoever_asks_for_nothing_that_is_there_is_told_so(
     place: Place, options: list[str]
 ) -> None:
     company = place.add_company(REALM, "Bright Bakery")
     place.add_company(OTHER, "Connected Bakery")
-    place.add_notices(a_notice(company, "parked"))
+    place.add_notices(a_notice(company, "failed"))
     ended = place.run("replay", *options)
     assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", NOTHING)
-    assert statuses(place) == {1: "parked"}
+    assert statuses(place) == {1: "failed"}
 
 
 def test_whoever_gives_the_number_of_an_invoice_is_told_its_id(place: Place) -> None:
     mine, other = place.add_company(REALM, "Mine"), place.add_company(OTHER, "Other")
-    place.add_notices(a_notice(mine, "parked", entity_id="20"))
+    place.add_notices(a_notice(mine, "failed", entity_id="20"))
     with place.services() as services:
         DeliveryRows(services.database, mine).invoice("20", doc_number="1020")
         DeliveryRows(services.database, other).invoice(
@@ -224,13 +224,13 @@ def test_whoever_gives_the_number_of_an_invoice_is_told_its_id(place: Place) -> 
 
 def test_a_company_that_nobody_knows_is_not_one_without_notices(place: Place) -> None:
     company = place.add_company(REALM, "Bright Bakery")
-    place.add_notices(a_notice(company, "parked"))
+    place.add_notices(a_notice(company, "failed"))
     ended = place.run("replay", "--company", REALM[:-1])
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == ("No company matches. `infactor-quickbooks connections` lists them.\n")
 
 
-SELECTORS = "Name at least one of --notice ID, --invoice ID, --company REALM, --since WHEN.\n"
+SELECTORS = "Name at least one of --event ID, --invoice ID, --company REALM, --since WHEN.\n"
 
 
 @pytest.mark.parametrize(
@@ -261,33 +261,33 @@ def test_a_replay_that_makes_no_sense_is_refused_in_words(
 
 
 @pytest.fixture
-def parked(tmp_path: Path, postgres_database: str) -> Callable[[str], Place]:
-    """A place on PostgreSQL with one parked notice, for a Redis at the given address."""
+def failed(tmp_path: Path, postgres_database: str) -> Callable[[str], Place]:
+    """A place on PostgreSQL with one failed notice, for a Redis at the given address."""
 
     def make(redis_url: str) -> Place:
         urls = {"DATABASE_URL": postgres_database, "REDIS_URL": redis_url}
         place = Place(tmp_path, {**SECRETS, **urls})
         company = place.add_company(REALM, "Bright Bakery")
-        place.add_notices(a_notice(company, "parked"))
+        place.add_notices(a_notice(company, "failed"))
         return place
 
     return make
 
 
 def test_workers_are_asked_to_begin_at_once(
-    parked: Callable[[str], Place], redis_database: str
+    failed: Callable[[str], Place], redis_database: str
 ) -> None:
-    ended = parked(redis_database).run("replay", "--notice", "1")
+    ended = failed(redis_database).run("replay", "--event", "1")
     assert (ended.returncode, ended.stderr) == (0, "")
     with redis.Redis.from_url(redis_database) as client:
         assert client.llen("dramatiq:sync") == 1
 
 
 def test_without_redis_the_notice_is_put_back_all_the_same(
-    parked: Callable[[str], Place],
+    failed: Callable[[str], Place],
 ) -> None:
-    ended = parked("redis://127.0.0.1:1").run("replay", "--notice", "1")
-    assert (ended.returncode, ended.stdout) == (0, "1 notice will be retried.\n")
+    ended = failed("redis://127.0.0.1:1").run("replay", "--event", "1")
+    assert (ended.returncode, ended.stdout) == (0, "1 event will be retried.\n")
     assert ended.stderr == (
         "REDIS_URL: no answer (ConnectionError); workers find the work once it is back.\n"
     )

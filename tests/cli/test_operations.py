@@ -183,7 +183,7 @@ def test_disconnect_gives_the_tokens_back_and_keeps_the_invoices(deployment: Dep
     assert (done.returncode, done.stdout) == (0, "Command Company: disconnected.\n")
     (row,) = deployment.rows("connections")
     assert done.stderr == (
-        "Its invoices stay, here and in Infactor, and its notices wait. To connect it again:"
+        "Its invoices stay, here and in Infactor, and its events wait. To connect it again:"
         f" infactor-quickbooks connect-url --connection {row['connection']}\n"
     )
     assert not is_granted(deployment)
@@ -331,7 +331,7 @@ def test_the_list_says_how_a_connection_stands(place: Place) -> None:
 
 def test_what_fixes_is_in_the_audit_too(place: Place) -> None:
     company = place.add_company(REALM, "Bright Bakery")
-    place.add_notices(a_notice(company, "parked"))
+    place.add_notices(a_notice(company, "failed"))
     moments = [now()]
     assert place.run("replay", "--company", REALM).returncode == 0
     moments.append(now())

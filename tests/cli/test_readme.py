@@ -46,7 +46,7 @@ def test_the_guide_has_everything_that_operators_can_do_about_a_connection() -> 
 
 
 def test_the_guide_has_every_option_of_replay() -> None:
-    for option in ("--notice", "--invoice", "--company", "--since", "--until"):
+    for option in ("--event", "--invoice", "--company", "--since", "--until"):
         assert f"`{option} " in READ or f"replay {option} " in READ
 
 

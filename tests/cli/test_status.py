@@ -51,7 +51,7 @@ def test_where_nothing_is_wrong_it_says_so_and_how_things_stand(place: Place) ->
     beats(place)
     place.add_notices(
         a_notice(company, "pending", minutes=(now() - NOW).total_seconds() / 60 - 1.5),
-        a_notice(company, "parked", handled_at=now()),
+        a_notice(company, "failed", handled_at=now()),
         a_notice(company, "done", handled_at=now()),  # after which that is over
     )
     add(
@@ -74,8 +74,8 @@ def test_where_nothing_is_wrong_it_says_so_and_how_things_stand(place: Place) ->
     assert head == "Nothing is wrong."
     figures = {line[:12].strip(): line[12:] for line in lines if line}
     assert figures["companies"] == "1 connected"
-    assert figures["notices"].startswith("1 pending, the oldest came 9")
-    assert figures["notices"].endswith(" s ago; 1 parked")
+    assert figures["webhooks"].startswith("1 pending, the oldest came 9")
+    assert figures["webhooks"].endswith(" s ago; 1 failed")
     assert figures["deliveries"] == "last one 3 min ago"
     assert re.fullmatch(r"every change until 20\d\d-\d\d-\d\d \d\d:\d\d UTC", figures["reconciled"])
     assert figures["reads"].startswith("5,000 of 500,000 this month (1%)")

@@ -60,9 +60,9 @@ COMMANDS = [
     ["ledger"],
     ["ledger", "--csv"],
     ["verify"],
-    ["notices"],
-    ["notices", "--parked"],
-    ["notices", "--json"],
+    ["webhooks"],
+    ["webhooks", "--failed"],
+    ["webhooks", "--json"],
     ["replay", "--company", REALM],
     ["sync", "--all"],
     ["backfill", "--all"],
@@ -75,7 +75,7 @@ COMMANDS = [
     ["audit", "--json"],
     ["connect-url", "supplier@example.com", "--name", NASTY],
 ]
-SHOW_THE_COMPANY = ("connections", "status", "findings", "notices", "confirm", "forget")
+SHOW_THE_COMPANY = ("connections", "status", "findings", "webhooks", "confirm", "forget")
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def place(tmp_path: Path) -> Place:
             runs.create_or_join(session, company, "command", None, NOW)
             session.execute(update(Run).values(halted_at=NOW, error=NASTY))
     made.add_notices(
-        a_notice(company, "parked", reason=NASTY, handled_at=NOW),
+        a_notice(company, "failed", reason=NASTY, handled_at=NOW),
         a_notice(company, "pending", reason=NASTY, attempts=3, minutes=1),
         a_notice(company, "ignored", reason=NASTY, entity=NASTY, handled_at=NOW),
     )

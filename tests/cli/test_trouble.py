@@ -27,9 +27,9 @@ from tests.servers import wait_until
 LOOKING = [
     ["connections"],
     ["invoices"],
-    ["notices"],
+    ["webhooks"],
     ["backfill", "--all"],
-    ["replay", "--notice", "1"],
+    ["replay", "--event", "1"],
 ]
 AWAY = "postgresql://infactor:hush-hush@127.0.0.1:1/infactor"
 
@@ -89,7 +89,7 @@ def test_what_waits_for_a_database_says_why_again_and_again(postgres_url: str) -
     assert 'database "made_later" does not exist' in logs[2]["why"]
 
 
-@pytest.mark.parametrize("command", [["migrate"], ["notices"]])
+@pytest.mark.parametrize("command", [["migrate"], ["webhooks"]])
 def test_a_file_that_is_no_database_is_one_line(place: Place, command: list[str]) -> None:
     (place.folder / "notes.txt").write_text("not a database, but long enough to be looked at\n" * 9)
     ended = place.with_settings({"DATABASE_URL": "sqlite:///notes.txt"}).run(*command)
@@ -237,7 +237,7 @@ def test_a_port_that_is_taken_is_one_line(place: Place) -> None:
         ["serve", "--threads", "0"],
         ["worker", "--threads", "0"],
         ["simulator", "--port", "99999"],
-        ["notices", "--limit", "0"],
+        ["webhooks", "--limit", "0"],
     ],
 )
 def test_numbers_out_of_range_are_refused_by_the_name_of_their_option(

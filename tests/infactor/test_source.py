@@ -125,7 +125,7 @@ def test_an_error_never_shows_the_value(raw: Any) -> None:
 
 
 def test_a_path_holds_no_nul_character() -> None:
-    """The reason of a parked record is stored as text."""
+    """The reason of a failed record is stored as text."""
     assert refused({**NEEDED, "Line": [{"a\x00b": 10**15}]}).field == "Line[0].ab"
 
 

@@ -51,7 +51,7 @@ INVOICES = 12
 # told of until a token is renewed, which can take an hour.
 FOR_SOMEBODY = {
     *("connection.dead", "connection.barred", "run.failing", "reconcile.red"),
-    *("withdrawals.stopped", "notices.parked", "notices.stuck", "deliveries.refused"),
+    *("withdrawals.stopped", "webhooks.failed", "webhooks.stuck", "deliveries.refused"),
     *("database.refuses", "queue.refuses", "queue.away", "infactor.away"),
 }
 
@@ -152,7 +152,7 @@ def importing(services: Services, connection_ids: Collection[str]) -> bool:
 
 def is_told(waiting: Key, told: Set[Key]) -> bool:
     """Return whether `status` tells of what waits: some conditions are about all companies."""
-    if waiting[0] in ("notices.parked", "keys.refused"):
+    if waiting[0] in ("webhooks.failed", "keys.refused"):
         return waiting[0] in {cause for cause, _ in told}
     return waiting in told
 
@@ -172,7 +172,7 @@ def waits_for_somebody(services: Services) -> set[Key]:
     with services.database.read() as session:
         companies = {one.id: one for one in session.scalars(select(Connection))}
         runs_of = session.scalars(select(Run).order_by(Run.id)).all()
-        parked = set(session.scalars(select(Notice.connection_id).where(inbox.is_open())))
+        failed = set(session.scalars(select(Notice.connection_id).where(inbox.is_open())))
     for id_, company in companies.items():
         if company.state == "disconnected":
             found.add(("connection.dead", id_))
@@ -181,8 +181,8 @@ def waits_for_somebody(services: Services) -> set[Key]:
             found.add(("keys.refused", id_))
         if company.barred_since is not None:
             found.add(("connection.barred", id_))
-        if id_ in parked:
-            found.add(("notices.parked", id_))
+        if id_ in failed:
+            found.add(("webhooks.failed", id_))
     newest = {(run.connection_id, run.kind): run for run in runs_of}
     for (id_, kind), run in newest.items():
         company = companies[id_]
@@ -247,8 +247,8 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 # What makes each kind of work wait for its time, and what ends the wait.
 WAITING = (
     (Connection.paused_until, Connection.id, None),
-    # What is parked without a time is not tried again by itself.
-    (Notice.due_at, Notice.id, case((Notice.status == "parked", LONG_AGO), else_=None)),
+    # What is failed without a time is not tried again by itself.
+    (Notice.due_at, Notice.id, case((Notice.status == "failed", LONG_AGO), else_=None)),
     (Run.due_at, Run.id, None),
     (DeliveryState.due_at, DeliveryState.invoice_id, None),
 )
@@ -269,7 +269,7 @@ def worked_off(services: Services) -> bool:
             session.execute(update(key.class_).where(key.in_(free)).values({until: over}))
         session.execute(update(Breaker).values(open_until=0.0))
         notices = select(func.count()).where(
-            Notice.status.in_(("pending", "parked")), Notice.connection_id.is_not(None)
+            Notice.status.in_(("pending", "failed")), Notice.connection_id.is_not(None)
         )
         active = select(func.count()).where(Run.state == "active")
         outgoing = select(func.count()).where(

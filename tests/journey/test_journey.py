@@ -123,7 +123,7 @@ def _deliver_twice_and_wrongly(deployment: Deployment) -> None:
     def handled() -> list[tuple[str, str, int]]:
         return [
             (n["status"], n["reason"], n["duplicates"])
-            for n in deployment.rows("notices")
+            for n in deployment.rows("webhooks")
             if n["event_id"] == "the-same-event"
         ]
 

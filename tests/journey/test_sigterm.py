@@ -35,7 +35,7 @@ def test_a_sync_in_the_middle_of_a_slow_answer_is_finished(deployment: Deploymen
 
     assert set(deployment.stop().values()) <= {0, -signal.SIGTERM}
 
-    (notice,) = deployment.rows("notices")
+    (notice,) = deployment.rows("webhooks")
     assert (notice["status"], notice["reason"], notice["attempts"]) == ("done", "created", 1)
     document = deployment.document("500")
     assert document is not None

@@ -45,7 +45,7 @@ def test_a_trace_leads_from_the_webhook_to_infactor_though_the_queue_was_flushed
             made.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("500"))
 
             def arrived() -> list[dict[str, Any]]:
-                return [row for row in made.rows("notices") if row["entity_id"] == "500"]
+                return [row for row in made.rows("webhooks") if row["entity_id"] == "500"]
 
             wait_until(lambda: arrived() != [], 60, "the webhook")
             with redis.Redis.from_url(redis_database) as queue:

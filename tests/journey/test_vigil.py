@@ -5,12 +5,12 @@ from collections import Counter
 from tests.journey.vigil import Key, NoAnswer, Vigil
 from tests.servers import wait_until
 
-DEAD, PARKED = ("connection.dead", "c1"), ("notices.parked", "c2")
+DEAD, FAILED = ("connection.dead", "c1"), ("webhooks.failed", "c2")
 
 
 def test_what_waits_in_silence_is_noted_for_as_long_as_it_does() -> None:
-    told: set[Key] = {PARKED}
-    waiting: set[Key] = {DEAD, PARKED}
+    told: set[Key] = {FAILED}
+    waiting: set[Key] = {DEAD, FAILED}
     away: list[bool] = []
 
     def say() -> set[Key]:
@@ -32,4 +32,4 @@ def test_what_waits_in_silence_is_noted_for_as_long_as_it_does() -> None:
         wait_until(lambda: vigil.looks > looks + 2, what="another look")
     assert vigil.silences == noted
     assert vigil.silences.keys() == {DEAD}
-    assert vigil.causes.keys() == Counter(["connection.dead", "notices.parked"]).keys()
+    assert vigil.causes.keys() == Counter(["connection.dead", "webhooks.failed"]).keys()

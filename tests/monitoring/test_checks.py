@@ -133,7 +133,7 @@ def test_a_reconcile_that_left_what_cannot_be_shown_says_what_to_do(scene: Scene
     assert red.text == (
         f"The newest reconcile left a difference: QuickBooks cannot show 1 invoice.{advice}"
     )
-    assert red.command == "infactor-quickbooks notices --parked"
+    assert red.command == "infactor-quickbooks webhooks --failed"
 
 
 WOULD = (
@@ -334,7 +334,7 @@ def test_a_burst_of_deliveries_without_a_right_signature(scene: Scene) -> None:
     assert (forged.cause, forged.severity) == ("webhooks.forged", "warning")
     assert forged.since == datetime(2026, 11, 20, 16, 10, tzinfo=UTC)
     assert forged.text.startswith("100 webhooks within 10 min were refused")
-    assert forged.command == "infactor-quickbooks notices --limit 20"
+    assert forged.command == "infactor-quickbooks webhooks --limit 20"
     assert scene.wrong(NOW + 10 * MINUTES) == []
 
 
@@ -348,12 +348,12 @@ class TestStuckNotices:
         scene.notices(1, "c2", ago=9 * MINUTES)
         (stuck,) = scene.wrong()
         assert stuck == Condition(
-            cause="notices.stuck",
+            cause="webhooks.stuck",
             severity="critical",
             since=NOW - 25 * MINUTES,
             text="3 webhook events of 2 companies are overdue; the oldest has waited for 25 min."
             " None was tried, though workers are alive. Restart the workers, or start more.",
-            command="infactor-quickbooks notices --pending",
+            command="infactor-quickbooks webhooks --pending",
         )
         scene.end_notices(status="done", handled_at=NOW)
         assert scene.wrong() == []
@@ -362,14 +362,14 @@ class TestStuckNotices:
         scene.company(paused_until=NOW + 5 * MINUTES)
         scene.last_beat("clock", 5)
         scene.notices(1, ago=HOURS, attempts=4, due_at=NOW + 5 * MINUTES)
-        assert scene.causes() == ["notices.stuck"]
+        assert scene.causes() == ["webhooks.stuck"]
 
     def test_what_an_operator_has_just_put_back_has_not_waited_yet(self, scene: Scene) -> None:
         scene.company()
         scene.last_beat("clock", 5)
         scene.notices(1, ago=9 * DAYS, attempts=0, due_at=NOW - MINUTES)
         assert scene.wrong() == []
-        assert scene.causes(NOW + 9 * MINUTES) == ["notices.stuck"]
+        assert scene.causes(NOW + 9 * MINUTES) == ["webhooks.stuck"]
 
     @pytest.mark.parametrize(
         "fields",
@@ -510,13 +510,13 @@ class TestSilence:
 def test_what_is_critical_comes_first(scene: Scene) -> None:
     scene.company("c1", hard_expires_at=NOW + 20 * DAYS)
     scene.company("c2", state="disconnected", problem="invalid_grant", disconnected_at=NOW)
-    scene.notices(10, ago=9 * DAYS, status="parked", handled_at=NOW)
+    scene.notices(10, ago=9 * DAYS, status="failed", handled_at=NOW)
     scene.last_beat("receiver", 500)
     assert scene.causes() == [
         "receivers.silent",
         "connection.dead",
         "token.ending",
-        "notices.parked",
+        "webhooks.failed",
     ]
 
 

@@ -78,7 +78,7 @@ class TestQuickBooksAway:
         assert scene.causes() == ["quickbooks.away"]
         scene.company("c2")
         scene.notices(1, "c2", ago=HOURS, attempts=2, error_message="HTTP 429")
-        stuck = next(one for one in scene.wrong() if one.cause == "notices.stuck")
+        stuck = next(one for one in scene.wrong() if one.cause == "webhooks.stuck")
         assert stuck.text == (
             "1 webhook event of 1 company is overdue; the oldest has waited for 60 min. Cause, for"
             " 1 of 1 company: HTTP 429. They are retried automatically."
@@ -88,7 +88,7 @@ class TestQuickBooksAway:
 @pytest.mark.parametrize(
     ("refusals", "causes"),
     [
-        (Refusals(), ["notices.stuck"]),
+        (Refusals(), ["webhooks.stuck"]),
         (Refusals(queue=QueueTrouble("no answer", is_away=True)), ["queue.away"]),
         (Refusals(queue=QueueTrouble("OOM", is_away=False)), ["queue.refuses"]),
         (Refusals(database="read-only"), ["database.refuses"]),

@@ -232,7 +232,7 @@ def test_only_what_waits_is_hurried(database: Database, connection_id: str) -> N
     add(
         database,
         a_notice(status="pending", due_at=later),
-        a_notice(status="parked", due_at=later),
+        a_notice(status="failed", due_at=later),
         a_notice(status="done", due_at=later),
         a_notice(status="pending", due_at=before),
         a_notice(status="pending", due_at=None),

@@ -202,8 +202,8 @@ def test_each_attempt_that_failed_is_kept_until_its_notice_goes(
         inbox.claim(session, "c1", "me", later)
     with database.write() as session:
         inbox.claim(session, "c1", "another", last)
-        inbox.park(session, [first.id], TransientError("still away"), last + soon)
-        inbox.park(session, [first.id], TransientError("nobody tried"), last + soon)
+        inbox.mark_failed(session, [first.id], TransientError("still away"), last + soon)
+        inbox.mark_failed(session, [first.id], TransientError("nobody tried"), last + soon)
 
     def kept() -> list[tuple[Any, ...]]:
         with database.read() as session:
@@ -230,7 +230,7 @@ def test_what_has_an_end_is_not_changed_again(database: Database, connection_id:
         (notice,) = inbox.claim(session, "c1", "me", AT)[0]
         inbox.finish(session, [notice.id], "created", AT)
         inbox.retry(session, [notice.id], TransientError("late"), AT, AT)
-        inbox.park(session, [notice.id], TransientError("later"), AT)
+        inbox.mark_failed(session, [notice.id], TransientError("later"), AT)
     with database.read() as session:
         found = session.get_one(Notice, notice.id)
     assert (found.status, found.reason, found.error_class) == ("done", "created", None)
@@ -277,7 +277,7 @@ def meet(database: Database, connection_id: str, place: str, error: str) -> None
         own_notices.park_unnamed(session, connection_id, place, TransientError(error), AT, AT)
 
 
-def test_a_place_that_cannot_be_shown_is_one_parked_notice_of_its_company(
+def test_a_place_that_cannot_be_shown_is_one_failed_notice_of_its_company(
     database: Database, connection_id: str
 ) -> None:
     meet(database, connection_id, "the first invoice", "a first time")
@@ -287,8 +287,8 @@ def test_a_place_that_cannot_be_shown_is_one_parked_notice_of_its_company(
     meet(database, connection_id, "the first invoice", "a second time")
     meet(database, connection_id, "the invoice after it", "another")
     assert places(database) == [
-        ("c1", "parked", "a second time", 1),
-        ("c1", "parked", "another", 0),
+        ("c1", "failed", "a second time", 1),
+        ("c1", "failed", "another", 0),
     ]
 
 
@@ -301,5 +301,5 @@ def test_a_place_that_was_put_back_and_is_met_again_is_told_of_again(
     meet(database, connection_id, "the first invoice", "a second time")
     assert places(database) == [
         ("c1", "pending", None, 0),
-        ("c1", "parked", "a second time", 0),
+        ("c1", "failed", "a second time", 0),
     ]

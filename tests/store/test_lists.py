@@ -40,8 +40,8 @@ ASKED: dict[str, tuple[Callable[[Session], Any], str]] = {
     "everyone who acted": (audit.actors, "ix_audit_actor"),
     "everything done": (audit.actions, "ix_audit_action"),
     "failed notices": (
-        lambda session: notices.found(session, "simulator", statuses=["parked"], limit=5),
-        "ix_notices_parked",
+        lambda session: notices.found(session, "simulator", statuses=["failed"], limit=5),
+        "ix_notices_failed",
     ),
     "ignored notices": (
         lambda session: notices.found(session, "simulator", statuses=["ignored"], limit=5),
@@ -78,4 +78,4 @@ def test_an_index_leads_to_what_is_listed(database: Database, what: str) -> None
     assert index in plan or (index == NEWEST and database.is_sqlite)
     # Of a few rows the order may be made.
     sorts = "Sort" in plan or "TEMP B-TREE" in plan
-    assert not sorts or index == "ix_notices_parked"
+    assert not sorts or index == "ix_notices_failed"

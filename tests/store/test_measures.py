@@ -43,9 +43,9 @@ def oldest(database: Database) -> float:
 def test_notices_are_counted_by_how_they_stand(database: Database, connection_id: str) -> None:
     add(database, "pending", 3)
     add(database, "pending", connection_id=None)
-    add(database, "parked", 3, handled_at=ago(minutes=59))
+    add(database, "failed", 3, handled_at=ago(minutes=59))
     add(database, "done", handled_at=ago(minutes=59))
-    assert measured(database).open_notices == {"pending": 4, "parked": 3}
+    assert measured(database).open_notices == {"pending": 4, "failed": 3}
 
 
 def count_up(database: Database, at: datetime) -> Measures:
@@ -55,8 +55,8 @@ def count_up(database: Database, at: datetime) -> Measures:
 
 
 def test_what_ended_is_counted_once_and_never_less(database: Database, connection_id: str) -> None:
-    parked = {"error_class": "Poisoned", "reason": "given up"}
-    add(database, "parked", 2, handled_at=ago(days=80), **parked)
+    failed = {"error_class": "Poisoned", "reason": "given up"}
+    add(database, "failed", 2, handled_at=ago(days=80), **failed)
     add(database, "done", 2, reason="created", handled_at=ago(minutes=1))
     add(database, "done", reason="held: paid", handled_at=ago(minutes=1))
     add(database, "done", reason="held: void", handled_at=ago(minutes=1))
@@ -65,7 +65,7 @@ def test_what_ended_is_counted_once_and_never_less(database: Database, connectio
     first = {
         ("done", "created"): 2,
         ("done", "held"): 2,
-        ("parked", "Poisoned"): 2,
+        ("failed", "Poisoned"): 2,
         ("ignored", ""): 1,
     }
     assert count_up(database, AT).ended_notices == first
@@ -101,7 +101,7 @@ def test_the_lag_is_from_the_change_to_its_record(database: Database, connection
         add(database, "done", changed_at=changed_at, handled_at=handled_at)
     add(database, "done", handled_at=ago(minutes=1))  # of our own: no change is known
     add(database, "done", changed_at=ago(days=9), handled_at=ago(hours=2))
-    add(database, "parked", changed_at=ago(days=9), handled_at=ago(minutes=1))
+    add(database, "failed", changed_at=ago(days=9), handled_at=ago(minutes=1))
     found = measured(database)
     assert (found.lags, found.lags_known) == ({0.5: 50.0, 0.95: 95.0, 0.99: 99.0}, 100)
 

@@ -93,11 +93,11 @@ FILL = [
       handled_at, error_class, error_message, intuit_tid)
     SELECT md5(n::text), 'c' || 1 + n % :connections, 'cloudevents', n::text, 'Invoice', 'updated',
       n::text, at, at + interval '1 s', md5('delivery' || n), 0,
-      CASE WHEN parked THEN 'parked' ELSE 'done' END,
-      CASE WHEN parked THEN 'given up' ELSE 'refreshed' END, 1, 0, at + interval '3 s',
-      CASE WHEN parked THEN 'NotReadable' END, CASE WHEN parked THEN 'QuickBooks failed' END,
-      CASE WHEN parked THEN 'tid-' || n END
-    FROM (SELECT n, n % 5000 = 3 AS parked, now() - n * interval '7 s' AS at
+      CASE WHEN failed THEN 'failed' ELSE 'done' END,
+      CASE WHEN failed THEN 'given up' ELSE 'refreshed' END, 1, 0, at + interval '3 s',
+      CASE WHEN failed THEN 'NotReadable' END, CASE WHEN failed THEN 'QuickBooks failed' END,
+      CASE WHEN failed THEN 'tid-' || n END
+    FROM (SELECT n, n % 5000 = 3 AS failed, now() - n * interval '7 s' AS at
       FROM generate_series(1, :notices) n) made""",
     """INSERT INTO runs (connection_id, kind, cause, state, tally, created_at, finished_at,
       generation, attempts, losses, confirmed)
@@ -111,7 +111,7 @@ FILL = [
       FROM generate_series(1, 90000) n) made""",
     """INSERT INTO notice_attempts (notice_id, began_at, ended_at, error_class, error_message)
     SELECT id, received_at, received_at, 'NotReadable', 'QuickBooks failed' FROM notices,
-      generate_series(1, 5) WHERE status = 'parked'""",
+      generate_series(1, 5) WHERE status = 'failed'""",
     """INSERT INTO alerts (cause, subject, severity, text, command, since, raised_at, ended_at,
       sent_at, end_sent_at, accepted_by, attempts)
     SELECT 'run.failing', 'c' || 1 + n % :connections, 'warning', 'It fails', 'status', at, at, at,
@@ -123,7 +123,7 @@ FILL = [
     FROM generate_series(1, 100000) n""",
     """INSERT INTO heartbeats (name, at) SELECT name, extract(epoch FROM now()) + 3600
     FROM (VALUES ('receiver'), ('clock')) kinds (name)""",
-    """INSERT INTO samples (slot, lag_p50, lag_p95, pending, oldest_pending, done, parked, ignored)
+    """INSERT INTO samples (slot, lag_p50, lag_p95, pending, oldest_pending, done, failed, ignored)
     SELECT extract(epoch FROM now())::bigint / 300 - n, 1.5, 3, 2, 1, 40, 0, 1
     FROM generate_series(1, 30 * 288) n""",
     """INSERT INTO findings (invoice_id, connection_id, kind, severity, state, fields, found_at,
@@ -200,7 +200,7 @@ def operator_pages(cookie: str) -> list[Measured]:
         "ops: connections, late": "connections?state=late",
         "ops: connection": "connections/c1",
         "ops: notices": "notices",
-        "ops: notices, parked": "notices?status=parked",
+        "ops: notices, failed": "notices?status=failed",
         "ops: notices, ignored": "notices?status=ignored",
         "ops: notices, a page far back": "notices?before=1000",
         "ops: notices, an invoice": "notices?q=777",

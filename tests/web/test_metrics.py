@@ -135,13 +135,13 @@ def test_the_database_says_how_the_service_stands(place: Place) -> None:
 
 def test_every_measure_is_told_under_its_own_name() -> None:
     measures = Measures(
-        open_notices={"pending": 1, "parked": 2},
+        open_notices={"pending": 1, "failed": 2},
         oldest_due=3.5,
         oldest_watermark=7200.5,
         watermark_ages={"c1": 23.5},
         waits={"c2": 24.5},
         late={"watermark": 25, "notices": 26},
-        ended_notices={("done", "created"): 4, ("parked", "Poisoned"): 5},
+        ended_notices={("done", "created"): 4, ("failed", "Poisoned"): 5},
         lags={0.5: 6.25, 0.99: 7.25},
         lags_known=8,
         reads={"query": 9, "cdc": 10},
@@ -164,7 +164,7 @@ def test_every_measure_is_told_under_its_own_name() -> None:
         ("database_up",): 1,
         ("reads_allowed",): 1000,
         ("notices_open", "pending"): 1,
-        ("notices_open", "parked"): 2,
+        ("notices_open", "failed"): 2,
         ("notices_oldest_due_seconds",): 3.5,
         ("watermark_oldest_seconds",): 7200.5,
         ("company_watermark_age_seconds", "c1"): 23.5,
@@ -172,7 +172,7 @@ def test_every_measure_is_told_under_its_own_name() -> None:
         ("companies_late", "watermark"): 25,
         ("companies_late", "notices"): 26,
         ("notices_ended_total", "created", "done"): 4,
-        ("notices_ended_total", "Poisoned", "parked"): 5,
+        ("notices_ended_total", "Poisoned", "failed"): 5,
         ("lag_seconds", "0.5"): 6.25,
         ("lag_seconds", "0.99"): 7.25,
         ("lag_notices",): 8,

@@ -321,7 +321,7 @@ def test_what_could_not_be_taken_over_is_told(place: Place, browser: TestClient)
                 entity_id="8",
                 received_at=now(),
                 handled_at=now(),
-                status="parked",
+                status="failed",
             )
         )
     for path in ("/quickbook/", live, f"/quickbook/connections/{connection.id}"):

@@ -243,8 +243,8 @@ def test_what_quickbooks_cannot_show_is_named_and_counted_once_and_never_taken_f
         assert world.documents()["7"] == before["7"]
         assert world.holds()["7"] is None
     assert world.holds()["2"] == "deleted"  # QuickBooks has said so
-    (parked,) = [row for row in world.notice_rows() if row.operation == "unreadable"]
-    assert parked.reason == f"QuickBooks cannot show {places[0]}"
+    (failed,) = [row for row in world.notice_rows() if row.operation == "unreadable"]
+    assert failed.reason == f"QuickBooks cannot show {places[0]}"
 
 
 def test_a_large_company_is_compared_page_by_page(world: World) -> None:

@@ -98,7 +98,7 @@ def test_what_is_mapped_anew_is_told_too(world: World) -> None:
     )
 
 
-def test_a_notice_that_fails_or_parks_says_so_with_quickbooks_trace_id(world: World) -> None:
+def test_a_notice_that_waits_or_fails_says_so_with_quickbooks_trace_id(world: World) -> None:
     world.put("Invoice", an_invoice("1", TotalAmt="no number"), an_invoice("2"))
     with structlog.testing.capture_logs() as lines:
         for quickbooks_id in ("1", "2"):
@@ -111,8 +111,8 @@ def test_a_notice_that_fails_or_parks_says_so_with_quickbooks_trace_id(world: Wo
     assert [(line["notice"], line["delivery"]) for line in failed] == [(1, first), (2, second)]
     assert {line["error"] for line in failed} == {"TransientError"}
     assert all(line["intuit_tid"] for line in failed)
-    parked = the_only(lines, "notice.parked")
-    assert (parked["notice"], parked["delivery"], parked["error"]) == (1, first, "Unmappable")
+    failed = the_only(lines, "notice.failed")
+    assert (failed["notice"], failed["delivery"], failed["error"]) == (1, first, "Unmappable")
     assert the_only(lines, "notice.done")["notice"] == 2
 
 
@@ -122,7 +122,7 @@ def test_a_notice_that_killed_its_worker_too_often_says_so(world: World) -> None
         session.execute(update(Notice).values(losses=5))
     with structlog.testing.capture_logs() as lines:
         world.sync()
-    assert the_only(lines, "notice.parked")["error"] == "Unforeseen"
+    assert the_only(lines, "notice.failed")["error"] == "Unforeseen"
 
 
 @pytest.mark.both_databases("a failed transaction ends differently")

@@ -170,7 +170,7 @@ def test_a_customer_that_quickbooks_cannot_show_spoils_nobody_elses_notice(world
     assert {key: row.status for key, row in found.items()} == {
         ("Invoice", "1"): "done",
         ("Invoice", "2"): "done",
-        ("Customer", "8"): "parked",
+        ("Customer", "8"): "failed",
         ("Customer", "9"): "done",
     }
     assert found["Customer", "8"].error_class == "Poisoned"

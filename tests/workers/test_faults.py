@@ -246,14 +246,14 @@ def test_a_610_to_a_query_deletes_nothing(world: World) -> None:
     assert world.notices()[-1] == ("done", "unchanged")
 
 
-def test_one_poisoned_invoice_is_found_and_parked_alone(world: World) -> None:
+def test_one_poisoned_invoice_is_found_and_failed_alone(world: World) -> None:
     heard(world, *map(str, range(1, 9)))
     world.poison("Invoice", "5")
     world.sync()
     rows = {row.entity_id: row for row in world.notice_rows()}
     assert {i: row.status for i, row in rows.items()} == {
         **dict.fromkeys("1234678", "done"),
-        "5": "parked",
+        "5": "failed",
     }
     assert rows["5"].error_class == "Poisoned"
     assert rows["5"].intuit_tid
@@ -347,17 +347,17 @@ def test_an_ambiguous_fault_is_given_up_after_three_days(world: World) -> None:
     world.be_tried(times=19, since=timedelta(days=4))
     world.sync()
     (row,) = world.notice_rows()
-    assert (row.status, row.error_class, row.attempts) == ("parked", "Poisoned", 20)
+    assert (row.status, row.error_class, row.attempts) == ("failed", "Poisoned", 20)
 
 
-def test_an_outage_of_three_days_parks_what_was_tried_all_the_time(world: World) -> None:
+def test_an_outage_of_three_days_fails_what_was_tried_all_the_time(world: World) -> None:
     heard(world, "1")
     world.webhook(an_event("Invoice", "2", "created"))
     world.be_tried("1", times=19, since=timedelta(days=4))
     world.faults({"preset": "503-html"})
     world.sync()
     assert {row.entity_id: row.status for row in world.notice_rows()} == {
-        "1": "parked",
+        "1": "failed",
         "2": "pending",
     }
 
@@ -371,7 +371,7 @@ def test_what_waited_for_its_supplier_for_long_is_still_tried_again(world: World
 
 
 @pytest.mark.both_databases("the statements are its own")
-def test_an_invoice_that_cannot_be_mapped_is_parked_and_the_others_are_done(
+def test_an_invoice_that_cannot_be_mapped_is_failed_and_the_others_are_done(
     world: World,
 ) -> None:
     heard(world, "1", "3")
@@ -379,7 +379,7 @@ def test_an_invoice_that_cannot_be_mapped_is_parked_and_the_others_are_done(
     world.webhook(an_event("Invoice", "2", "created"))
     world.sync()
     rows = {row.entity_id: row for row in world.notice_rows()}
-    assert {i: row.status for i, row in rows.items()} == {"1": "done", "2": "parked", "3": "done"}
+    assert {i: row.status for i, row in rows.items()} == {"1": "done", "2": "failed", "3": "done"}
     assert (rows["2"].error_class, rows["2"].error_message) == (
         "Unmappable",
         "TotalAmt: invalid decimal string",
@@ -400,7 +400,7 @@ def test_a_value_that_no_column_holds_is_the_invoices_own_error(
     world.sync()
     assert {row.entity_id: row.status for row in world.notice_rows()} == {
         "1": "done",
-        "2": "parked",
+        "2": "failed",
     }
 
 
@@ -410,7 +410,7 @@ def test_a_failed_re_read_after_a_merge_is_the_merge_notices_error(world: World)
     world.delete("Customer", "27", mergedInto="7")
     world.poison("Invoice", "1")
     world.hear("Customer", "7", "merged", data={"deletedid": "27"})
-    assert world.notice_rows()[-1].status == "parked"
+    assert world.notice_rows()[-1].status == "failed"
 
 
 def test_no_token_is_in_any_stored_error(world: World) -> None:
@@ -442,7 +442,7 @@ def test_wrong_keys_of_the_app_keep_the_notices_and_the_connection(world: World)
 
 
 @pytest.mark.parametrize("entity", ["Invoice", "Customer"])
-def test_a_610_to_a_page_is_tried_again_and_parks_nothing(world: World, entity: str) -> None:
+def test_a_610_to_a_page_is_tried_again_and_fails_nothing(world: World, entity: str) -> None:
     """A query for changes, or for customers, asks for no object that could be gone."""
     world.put("Invoice", an_invoice("1"))
     world.webhook(an_event("Payment", "900", "created"), an_event("Invoice", "1", "created"))

@@ -100,7 +100,7 @@ def test_a_run_that_waits_for_the_month_is_never_given_up(world: World) -> None:
     assert world.run(run_id).state == "active"
 
 
-def test_what_waits_for_a_limit_to_end_is_never_parked(world: World) -> None:
+def test_what_waits_for_a_limit_to_end_is_never_failed(world: World) -> None:
     """The month's cap answers 429 until the month is over."""
     world.put("Invoice", an_invoice("1"))
     world.webhook(an_event("Invoice", "1", "created"))

@@ -59,7 +59,7 @@ def test_suspects_wait_for_what_came_meanwhile(world: World) -> None:
     assert be_killed_at_work(world) == ["1"]
 
 
-def test_what_kills_its_worker_each_time_is_parked_and_nothing_else(world: World) -> None:
+def test_what_kills_its_worker_each_time_is_failed_and_nothing_else(world: World) -> None:
     heard(world, "1", "2")
     be_killed_at_work(world)
     be_killed_at_work(world)
@@ -67,7 +67,7 @@ def test_what_kills_its_worker_each_time_is_parked_and_nothing_else(world: World
         assert be_killed_at_work(world) == ["1"]
     world.sync()
     rows = {row.entity_id: row for row in world.notice_rows()}
-    assert (rows["1"].status, rows["1"].attempts) == ("parked", 5)
+    assert (rows["1"].status, rows["1"].attempts) == ("failed", 5)
     assert rows["1"].error_message == "the worker died each time that it worked on this notice"
     assert rows["2"].status == "done"
 

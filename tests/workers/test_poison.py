@@ -194,7 +194,7 @@ def test_an_invoice_by_id_that_takes_too_long_is_found_alone(world: World, impat
     assert rows == {"1": ("pending", "TransientError"), "2": ("done", None)}
 
 
-def test_a_backfill_goes_on_past_a_bad_invoice_and_parks_it(world: World) -> None:
+def test_a_backfill_goes_on_past_a_bad_invoice_and_fails_it(world: World) -> None:
     fill(world, list(range(30)))
     cannot_show(world, "17")
     tally = world.backfill()
@@ -203,7 +203,7 @@ def test_a_backfill_goes_on_past_a_bad_invoice_and_parks_it(world: World) -> Non
     assert (tally["failed"], tally["failures"][0]["id"]) == (1, place)
     assert tally["error"] is None
     (row,) = world.notice_rows()
-    assert (row.status, row.entity, row.error_class) == ("parked", "Connection", "Poisoned")
+    assert (row.status, row.entity, row.error_class) == ("failed", "Connection", "Poisoned")
     assert row.reason == f"QuickBooks cannot show {place}"
 
 
@@ -219,7 +219,7 @@ def test_a_place_that_could_not_be_shown_is_looked_at_again_by_itself(
 
     def come_back() -> Notice:
         world.let_time_pass()
-        world.let_parked_come_back()
+        world.let_failed_come_back()
         assert world.sweep() == [("sync_company", world.connection_id)]
         world.sync_at_once()
         (row,) = world.notice_rows()
@@ -229,7 +229,7 @@ def test_a_place_that_could_not_be_shown_is_looked_at_again_by_itself(
     assert first.due_at is not None
     assert first.due_at - now() <= timedelta(minutes=1)
     row = come_back()
-    assert (row.status, row.reason, row.attempts) == ("parked", first.reason, 1)
+    assert (row.status, row.reason, row.attempts) == ("failed", first.reason, 1)
     assert (row.reason or "").startswith("QuickBooks cannot show the first invoice ")
     with world.services.database.write() as session:
         session.execute(update(Notice).values(attempts=40))
@@ -249,13 +249,13 @@ def test_a_place_that_is_met_again_after_it_was_read_is_told_of_again(world: Wor
     world.simulator.simulator.behave()
     world.simulator.simulator.switch({"requests_per_second": None})
     world.let_time_pass()
-    world.let_parked_come_back()
+    world.let_failed_come_back()
     world.sync()
     assert [row.status for row in world.notice_rows()] == ["done"]
     cannot_show(world, "3")
     world.backfill()
     (row,) = world.notice_rows()
-    assert (row.status, row.duplicates) == ("parked", 1)
+    assert (row.status, row.duplicates) == ("failed", 1)
     assert row.due_at is not None
 
 
@@ -266,7 +266,7 @@ def test_a_payment_brings_what_changed_though_one_invoice_is_bad(world: World) -
     world.hear("Payment", "900", "created")
     assert sorted(world.documents()) == ["1", "2", "4", "5", "6", "7"]
     statuses = sorted((row.entity, row.status) for row in world.notice_rows())
-    assert statuses == [("Connection", "parked"), ("Payment", "done")]
+    assert statuses == [("Connection", "failed"), ("Payment", "done")]
 
 
 @pytest.mark.parametrize("rows", ["as recorded", "reversed"])
@@ -279,19 +279,19 @@ def test_everything_else_is_read_whichever_way_equal_seconds_are_ordered(
     cannot_show(world, "8")
     world.backfill()
     assert sorted(map(int, world.documents())) == [1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]
-    (parked,) = world.notice_rows()
+    (failed,) = world.notice_rows()
     neighbour = {"as recorded": "109 (Id 9)", "reversed": "107 (Id 7)"}[rows]
-    assert f"the first invoice after {neighbour} in the order" in str(parked.reason)
+    assert f"the first invoice after {neighbour} in the order" in str(failed.reason)
 
 
-def test_a_bad_invoice_that_is_met_again_stays_one_parked_notice(world: World) -> None:
+def test_a_bad_invoice_that_is_met_again_stays_one_failed_notice(world: World) -> None:
     world.put("Invoice", *(an_invoice(str(n)) for n in (1, 2)))
     cannot_show(world, "1")
     world.backfill()
     (first,) = world.notice_rows()
     world.backfill()
     (again,) = world.notice_rows()
-    assert (again.id, again.status, again.duplicates) == (first.id, "parked", 1)
+    assert (again.id, again.status, again.duplicates) == (first.id, "failed", 1)
     assert again.intuit_tid != first.intuit_tid  # Intuit finds the newest the soonest
     assert again.reason == (
         "QuickBooks cannot show the first invoice after 102 (Id 2) in the order of changes"
@@ -316,14 +316,14 @@ def test_the_bad_customer_comes_back_when_it_is_fixed(world: World) -> None:
     world.put("Customer", a_customer(PrimaryEmailAddr={"Address": "mended@example.com"}))
     cannot_show(world, "7", entity="Customer")
     reconcile(world)
-    (_, parked) = world.notice_rows()
-    assert (parked.status, parked.entity, parked.entity_id) == ("parked", "Customer", None)
-    world.let_parked_come_back()
+    (_, failed) = world.notice_rows()
+    assert (failed.status, failed.entity, failed.entity_id) == ("failed", "Customer", None)
+    world.let_failed_come_back()
     world.sync()
-    (_, parked) = world.notice_rows()
-    assert parked.status == "parked"  # still so
+    (_, failed) = world.notice_rows()
+    assert failed.status == "failed"  # still so
     world._order("DELETE", "poison")
-    world.let_parked_come_back()
+    world.let_failed_come_back()
     world.sync()
     assert world.notices()[1:] == [("done", "what is there was read")]
     assert world.documents()["1"]["buyerEmail"] == "mended@example.com"
@@ -352,7 +352,7 @@ def test_an_answer_that_one_invoice_spoils_is_halved_down_to_it(world: World) ->
     world.sync()
     rows = {row.entity_id: row for row in world.notice_rows()}
     assert {i: rows[i].status for i in ids} == {
-        **{str(n): "parked" for n in notes},
+        **{str(n): "failed" for n in notes},
         **{str(n): "done" for n in range(20, 30)},
     }
     assert {rows[str(n)].error_class for n in notes} == {"Poisoned"}
@@ -402,7 +402,7 @@ def test_a_reconcile_brings_what_changed_beside_a_spoilt_invoice(world: World, f
     assert sorted(world.documents()) == ["1", "2", "4", "5"]
     assert tally["state"] == "done"
     (row,) = world.notice_rows()
-    assert (row.status, row.error_class) == ("parked", "Poisoned")
+    assert (row.status, row.error_class) == ("failed", "Poisoned")
 
 
 def test_a_backfill_goes_on_past_a_spoilt_customer_and_invoice(world: World) -> None:
@@ -429,7 +429,7 @@ def test_when_every_answer_is_spoilt_it_is_no_invoice_s_fault(world: World) -> N
 
 
 @pytest.mark.parametrize("answer", [{"preset": "truncated"}, {"body": "<html>well</html>"}])
-def test_an_answer_that_is_cut_or_no_json_parks_nothing(
+def test_an_answer_that_is_cut_or_no_json_fails_nothing(
     world: World, answer: dict[str, Any]
 ) -> None:
     world.put("Invoice", an_invoice("1"))

@@ -47,7 +47,7 @@ def left(world: World, table: type[Base]) -> int:
     [
         ({"status": "done", "handled_at": DAYS_90}, True),
         ({"status": "done", "handled_at": DAYS_90 - INSTANT}, False),
-        ({"status": "parked", "handled_at": DAYS_90 - INSTANT}, True),
+        ({"status": "failed", "handled_at": DAYS_90 - INSTANT}, True),
         ({"status": "pending"}, True),
         ({"status": "ignored", "received_at": DAYS_90}, True),
         ({"status": "ignored", "received_at": DAYS_90 - INSTANT}, False),

@@ -202,18 +202,18 @@ def test_one_bad_invoice_does_not_hide_the_other_changes(world: World, fault: st
     assert sorted(world.documents()) == ["1", "2", "3", "5", "6", "7"]
     place = "the first invoice after 105 (Id 5) in the order of changes"
     assert ended["error"] == f"QuickBooks cannot show 1 invoice: {place}"
-    parked = [row for row in world.notice_rows() if row.status == "parked"]
-    assert [(row.operation, row.error_class) for row in parked] == [("unreadable", "Poisoned")]
+    failed = [row for row in world.notice_rows() if row.status == "failed"]
+    assert [(row.operation, row.error_class) for row in failed] == [("unreadable", "Poisoned")]
 
 
-def test_an_invoice_that_cannot_be_mapped_is_named_and_parked(world: World) -> None:
+def test_an_invoice_that_cannot_be_mapped_is_named_and_failed(world: World) -> None:
     world.put("Invoice", an_invoice("1"), an_invoice("2", TotalAmt="a lot"))
     ended = reconcile(world)
     assert ended["error"] == "1 changed invoice could not be recorded: Id 2"
     assert list(world.documents()) == ["1"]
     world.sync()
     row = next(row for row in world.notice_rows() if row.entity_id == "2")
-    assert (row.status, row.error_class, row.operation) == ("parked", "Unmappable", "unrecorded")
+    assert (row.status, row.error_class, row.operation) == ("failed", "Unmappable", "unrecorded")
     reconcile(world)
     assert [row.entity_id for row in world.notice_rows()] == ["2"]  # it is asked for once
 

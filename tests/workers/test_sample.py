@@ -68,7 +68,7 @@ def test_a_sample_counts_what_ended_in_its_five_minutes_and_what_waits(quiet: Wo
         add(quiet, "done", BEGIN + timedelta(seconds=60), seconds)
     add(quiet, "done", BEGIN - timedelta(microseconds=1), 9)
     add(quiet, "done", END, 9)
-    add(quiet, "parked", BEGIN)
+    add(quiet, "failed", BEGIN)
     add(quiet, "ignored", BEGIN)
     add(quiet, "pending", None)
     take(quiet)
@@ -80,7 +80,7 @@ def test_a_sample_counts_what_ended_in_its_five_minutes_and_what_waits(quiet: Wo
             "pending": 1,
             "oldest_pending": 300.0,
             "done": 5,
-            "parked": 1,
+            "failed": 1,
             "ignored": 1,
         }
     ]
@@ -111,7 +111,7 @@ def test_the_clock_takes_the_five_minutes_that_ended_last(quiet: World) -> None:
 
 @pytest.mark.both_databases("the statements are its own")
 def test_several_slots_are_one_span_of_the_worst(quiet: World) -> None:
-    common = {"pending": 1, "parked": 0, "ignored": 0}
+    common = {"pending": 1, "failed": 0, "ignored": 0}
     first = SLOT // 6 * 6
     with quiet.services.database.write() as session:
         for n, (p50, p95, oldest, done) in enumerate([(1.0, 4.0, 9.0, 10), (3.0, 2.0, 1.0, 5)]):

@@ -303,7 +303,7 @@ class World:
     def let_time_pass(self) -> None:
         """Put the rows' times back: pauses, spacings and waiting times have ended.
 
-        What is parked stays so: `let_parked_come_back`.
+        What is failed stays so: `let_failed_come_back`.
         """
         with self.services.database.write() as session:
             session.execute(update(Lease).values(taken_at=0.0))
@@ -313,11 +313,11 @@ class World:
             session.execute(update(Run).values(due_at=None))
             session.execute(delete(Pace))
 
-    def let_parked_come_back(self) -> None:
-        """Let the time have come at which what is parked is tried once more."""
+    def let_failed_come_back(self) -> None:
+        """Let the time have come at which what is failed is tried once more."""
         with self.services.database.write() as session:
-            parked = update(Notice).where(Notice.status == "parked", Notice.due_at.is_not(None))
-            session.execute(parked.values(due_at=now()))
+            failed = update(Notice).where(Notice.status == "failed", Notice.due_at.is_not(None))
+            session.execute(failed.values(due_at=now()))
 
     def let_a_sync_have_begun_just_now(self) -> None:
         """Let the spacing to the last sync not be over, however slow this machine is."""

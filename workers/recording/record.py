@@ -57,7 +57,7 @@ from workers.recording.invoice_rows import (
 from workers.recording.judge_batch import DUPLICATES, Judge, OtherReason, kept, other_reasons
 from workers.recording.outcome import Outcome, Recorded
 from workers.recording.withdrawal_limit import check_withdrawals
-from workers.retry import pause_of_parked
+from workers.retry import pause_of_failed
 
 log = structlog.get_logger(__name__)
 
@@ -670,7 +670,7 @@ def keep_failures(
     unasked = {i for i in recorded.failed if is_id(i)} - set(asked)
     own_notices.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)
     for place, error in recorded.unnamed.items():
-        due_at = at + pause_of_parked(error, 1)
+        due_at = at + pause_of_failed(error, 1)
         own_notices.park_unnamed(
             session, connection_id, place, error, at, due_at, since=place.since
         )

@@ -26,7 +26,7 @@ from workers.reading.by_id import CustomerReads, confirm
 from workers.reading.reads import InvoiceReads, Read
 from workers.recording.outcome import Recorded, add
 from workers.recording.record import keep_failures, recording
-from workers.retry import may_pass_in_parts, pause_of_parked
+from workers.retry import may_pass_in_parts, pause_of_failed
 from workers.runs import compare_quickbooks
 
 log = structlog.get_logger(__name__)
@@ -177,7 +177,7 @@ def _customers(company: CompanyContext, run: Run) -> bool:
         runs.checkpoint(session, run, onwards, tally)
         for place, error in page.reads.unnamed.items():
             at, id_ = now(), company.connection_id
-            due_at = at + pause_of_parked(error, 1)
+            due_at = at + pause_of_failed(error, 1)
             own_notices.park_unnamed(
                 session, id_, place, error, at, due_at, since=place.since, is_customer=True
             )

@@ -22,11 +22,11 @@ class Notice(Base):
             postgresql_where=text("status = 'pending'"),
         ),
         Index(
-            "ix_notices_parked",
+            "ix_notices_failed",
             "connection_id",
             "id",
-            sqlite_where=text("status = 'parked'"),
-            postgresql_where=text("status = 'parked'"),
+            sqlite_where=text("status = 'failed'"),
+            postgresql_where=text("status = 'failed'"),
         ),
         # Few of very many, which operators list.
         Index(
@@ -77,7 +77,7 @@ class Notice(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     # Claims whose worker died, and what makes it a suspect. See `inbox.claim`.
     losses: Mapped[int] = mapped_column(default=0)
-    # When it is tried again. None: at once, or if parked, only on request.
+    # When it is tried again. None: at once, or if failed, only on request.
     due_at: Mapped[datetime | None] = mapped_column(Instant)
     claimed_by: Mapped[str | None] = mapped_column(String(64))
     last_attempt_at: Mapped[datetime | None] = mapped_column(Instant)

@@ -120,5 +120,5 @@ class Sample(Base):
     pending: Mapped[int] = mapped_column(BigInteger)
     oldest_pending: Mapped[float] = mapped_column(Float(53))  # seconds
     done: Mapped[int] = mapped_column(BigInteger)
-    parked: Mapped[int] = mapped_column(BigInteger)
+    failed: Mapped[int] = mapped_column(BigInteger)
     ignored: Mapped[int] = mapped_column(BigInteger)

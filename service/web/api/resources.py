@@ -165,7 +165,7 @@ def _connection(line: ConnectionLine, at: datetime) -> ConnectionResource:
             on_the_way=outgoing.count if outgoing else 0,
             refused=outgoing.refused if outgoing else 0,
         ),
-        notices=NoticeCounts(waiting=line.waiting, failed=line.parked),
+        notices=NoticeCounts(waiting=line.waiting, failed=line.failed),
     )
 
 

@@ -22,7 +22,7 @@ _ROUTINE = frozenset(
         "/quickbook/live",
         "/ops/live",
         "/ops/connections/{id}/live",
-        "/ops/notices/live",
+        "/ops/events/live",
         "/quickbook/arrived",
         "/quickbook/invoices/{id}/live",
         "/quickbook/connected/{id}/progress",

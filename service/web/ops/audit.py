@@ -43,7 +43,7 @@ _WORDS: Mapping[str, str] = {
     "sync": "Started a sync",
 }
 # Details that have a page of their own.
-_PAGES = {"run": "/ops/runs/{}", "notice": "/ops/notices/{}"}
+_PAGES = {"run": "/ops/runs/{}", "notice": "/ops/events/{}"}
 
 
 def listing(request: Request[AppState]) -> Response:

@@ -31,7 +31,7 @@ from service.web.state import AppState
 from service.web.templating import render
 from service.wording import span, what, why
 
-LIST = "/ops/notices"
+LIST = "/ops/events"
 NEWS = f"{LIST}/live"
 PAGE_SIZE = 50
 STUCK = "stuck"
@@ -39,7 +39,7 @@ FILTERS: tuple[str, ...] = (
     NoticeStatus.PENDING,
     STUCK,
     NoticeStatus.DONE,
-    NoticeStatus.PARKED,
+    NoticeStatus.FAILED,
     NoticeStatus.IGNORED,
 )
 _ASK_NO_MORE = 286  # tells htmx to stop polling; it shows the answer
@@ -51,7 +51,7 @@ _FORMATS = {"cloudevents": "CloudEvents", "legacy": "QuickBooks' older format", 
 _KINDS = {
     NoticeStatus.PENDING: "plain",
     NoticeStatus.DONE: "good",
-    NoticeStatus.PARKED: "bad",
+    NoticeStatus.FAILED: "bad",
     NoticeStatus.IGNORED: "plain",
 }
 
@@ -111,7 +111,7 @@ def listing(request: Request[AppState]) -> Response:
             "decided": decided,
             "replayable": any(_may_return(one) for one in shown),
             # Most of the others were done long ago.
-            "all_at_once": asked.status == NoticeStatus.PARKED,
+            "all_at_once": asked.status == NoticeStatus.FAILED,
             "may_return": _may_return,
             "why": why,
             "kinds": _KINDS,
@@ -326,6 +326,6 @@ def _known(word: str, words_: Collection[str]) -> str:
 
 def _may_return(notice: Notice) -> bool:
     return (
-        notice.status in (NoticeStatus.PARKED, NoticeStatus.DONE)
+        notice.status in (NoticeStatus.FAILED, NoticeStatus.DONE)
         and notice.connection_id is not None
     )

@@ -179,7 +179,7 @@ def charts(known: tuple[Span, ...], which: Range, slot: int) -> tuple[Chart, ...
     lag = (Series("p95", values("lag_p95")), Series("Median", values("lag_p50")))
     ended = [
         Series(words, values(field, minutes))
-        for field, words in (("done", "Done"), ("ignored", "Ignored"), ("parked", "Parked"))
+        for field, words in (("done", "Done"), ("ignored", "Ignored"), ("failed", "Failed"))
     ]
     return (
         chart.lines("lag", "Sync latency", lag, frame, _SECONDS),

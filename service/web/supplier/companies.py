@@ -39,7 +39,7 @@ class ImportProgress:
 
 @dataclass(frozen=True, slots=True)
 class CompanyView:
-    """A connected company; `unavailable`: QuickBooks is down; `failed`: parked ones."""
+    """A connected company; `unavailable`: QuickBooks is down; `failed`: how many events failed."""
 
     connection: Connection
     progress: ImportProgress | None
@@ -78,7 +78,7 @@ def own_connection(request: Request[AppState], session: Session, supplier: Suppl
 
 def companies_of(session: Session, connections: Sequence[Connection]) -> list[CompanyView]:
     ids, at = [one.id for one in connections], now()
-    progress, failed = progress_of(session, ids), inbox.parked_of_companies(session, ids)
+    progress, failed = progress_of(session, ids), inbox.failed_of_companies(session, ids)
     return [
         CompanyView(
             connection=one,

@@ -260,7 +260,7 @@ class TestConnections:
         place = api.place
         at = now()
         with place.services.database.write() as session:
-            for status, minutes in (("pending", 2), ("pending", 1), ("parked", 60)):
+            for status, minutes in (("pending", 2), ("pending", 1), ("failed", 60)):
                 session.add(
                     Notice(
                         connection_id=both[0],

@@ -112,7 +112,7 @@ def add_companies(
 def add_samples(place: Place, *ago: timedelta, **fields: Any) -> None:
     """Add samples of the five minutes that were so long ago."""
     given = {"lag_p50": 2.0, "lag_p95": 8.0, "pending": 1, "oldest_pending": 3.0}
-    counted = {"done": 50, "parked": 5, "ignored": 0}
+    counted = {"done": 50, "failed": 5, "ignored": 0}
     with place.services.database.write() as session:
         for one in ago:
             slot = measures.slot_of(now() - one)

@@ -34,7 +34,7 @@ def test_entries_are_found_by_who_what_and_company(place: Place, browser: TestCl
         *("", "cli:root", "ops:ada", "ops:bob"),
         *("", "login", "odd", "pause", "replay"),
     ]
-    assert 'notice <a href="/ops/notices/7">7</a>' in page
+    assert 'notice <a href="/ops/events/7">7</a>' in page
     assert "notices 2 · " not in said(page)  # the dot is drawn
     assert "ops:bob Two notices 2 notice 7" in said(page)
     found = {

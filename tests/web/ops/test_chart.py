@@ -98,7 +98,7 @@ def test_a_lonely_value_and_the_latest_are_dots() -> None:
 
 
 def test_bars_stand_upon_each_other() -> None:
-    series = [Series("Done", at(6, 0)), Series("Parked", at(4, 5))]
+    series = [Series("Done", at(6, 0)), Series("Failed", at(4, 5))]
     drawn = bars("ended", "Ended", series, FRAME, SECONDS)
     assert drawn.axis.labels == ("10 s", "5", "0")
     assert drawn.series[0].path == "M0 64h85V160h-85z"
@@ -106,11 +106,11 @@ def test_bars_stand_upon_each_other() -> None:
 
 
 def test_a_few_are_seen_upon_many() -> None:
-    series = [Series("Done", at(100, 100)), Series("Ignored", at(0, 1)), Series("Parked", at(0.4))]
-    done, ignored, parked = bars("ended", "Ended", series, FRAME, SECONDS).series
+    series = [Series("Done", at(100, 100)), Series("Ignored", at(0, 1)), Series("Failed", at(0.4))]
+    done, ignored, failed = bars("ended", "Ended", series, FRAME, SECONDS).series
     assert done.path == "M0 26.7h85V160h-85zM100 26.7h85V160h-85z"
     assert ignored.path == "M100 23.7h85V26.7h-85z"
-    assert parked.path == "M0 23.7h85V26.7h-85z"
+    assert failed.path == "M0 23.7h85V26.7h-85z"
 
 
 def test_nothing_known_is_nothing_drawn() -> None:

@@ -90,14 +90,14 @@ def test_what_failed_for_good_is_told_of_its_company_and_leads_to_it(
                     entity_id=number,
                     received_at=now(),
                     handled_at=now(),
-                    status="parked",
+                    status="failed",
                 )
             )
-    leads = f"/ops/notices?status=parked&amp;q={company}"
+    leads = f"/ops/events?status=failed&amp;q={company}"
     listed = browser.get("/ops/connections").text
     assert f'<a class="tag warn" href="{leads}">2 failed</a>' in listed
     page = browser.get(f"/ops/connections/{company}").text
-    assert f'<a id="parked" href="{leads}">2 failed</a>' in page
+    assert f'<a id="failed" href="{leads}">2 failed</a>' in page
     there = said(browser.get(leads.replace("&amp;", "&")).text)
     assert ("Invoice 101" in there, "Invoice 2" in there, "Invoice 3" in there) == (
         *(True, True, False),

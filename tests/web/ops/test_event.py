@@ -19,7 +19,7 @@ def test_an_event_has_a_page_with_all_that_is_known_of_it(
     at = now() - timedelta(minutes=5)
     facts = {"event_id": "e-1", "webhook_id": "a" * 32, "duplicates": 1, "changed_at": at}
     failed = {"error_class": "Unmappable", "error_message": "No <total>", "intuit_tid": "t-2"}
-    one = add(place, company, "parked", reason="given up", handled_at=at, **facts, **failed)
+    one = add(place, company, "failed", reason="given up", handled_at=at, **facts, **failed)
     with place.services.database.write() as session:
         for second, tid, due_at in ((0, "t-1", at), (90, "t-2", None)):
             session.add(
@@ -35,10 +35,10 @@ def test_an_event_has_a_page_with_all_that_is_known_of_it(
             )
     (link,) = {
         part.split('"')[0]
-        for part in browser.get("/ops/notices").text.split('href="')
-        if part.startswith("/ops/notices/")
+        for part in browser.get("/ops/events").text.split('href="')
+        if part.startswith("/ops/events/")
     }
-    assert link == f"/ops/notices/{one}"
+    assert link == f"/ops/events/{one}"
     page = browser.get(link).text
     words = said(page)
     assert "Invoice 101 updated" in words
@@ -60,10 +60,10 @@ def test_the_attempt_that_succeeded_is_the_first(
     at = now() - timedelta(minutes=5)
     times = {"last_attempt_at": at, "handled_at": at + timedelta(seconds=1.5)}
     one = add(place, company, "done", reason="refreshed", attempts=1, **times)
-    words = said(browser.get(f"/ops/notices/{one}").text)
+    words = said(browser.get(f"/ops/events/{one}").text)
     assert "Done refreshed 1.5 s" in words
     two = add(place, company, "pending", claimed_by="worker", last_attempt_at=at, attempts=1)
-    words = said(browser.get(f"/ops/notices/{two}").text)
+    words = said(browser.get(f"/ops/events/{two}").text)
     assert "It is being worked on." in words
     assert "UTC Under way - -" in words
 
@@ -79,7 +79,7 @@ def test_the_attempt_that_succeeded_is_the_first(
 def test_without_an_attempt_it_says_why(
     place: Place, company: str, browser: TestClient, status: str, told: str
 ) -> None:
-    assert told in said(browser.get(f"/ops/notices/{add(place, company, status)}").text)
+    assert told in said(browser.get(f"/ops/events/{add(place, company, status)}").text)
 
 
 def test_a_kept_body_is_shown_without_secrets(place: Place, browser: TestClient) -> None:
@@ -88,36 +88,36 @@ def test_a_kept_body_is_shown_without_secrets(place: Place, browser: TestClient)
     sealed = {"dedupe_key": "k1", "body_sealed": vault.seal(json.dumps(body), "k1")}
     about = {"entity": None, "entity_id": None, "operation": None, "format": "unknown"}
     one = add(place, None, "ignored", reason="unknown format", **sealed, **about)
-    page = browser.get(f"/ops/notices/{one}").text
+    page = browser.get(f"/ops/events/{one}").text
     assert said(page.split("<pre")[1].split(">", 1)[1].split("</pre>")[0]) == (
         '{ "hello": [ 1, { "realmId": "…", "accessToken": "…" } ], "amount": 1.5 }'
     )
     text = {"dedupe_key": "k2", "body_sealed": vault.seal(f"<odd> {OURS}", "k2")}
     two = add(place, None, "ignored", reason="not JSON", **text, **about)
-    assert "&lt;odd&gt; (id)</pre>" in browser.get(f"/ops/notices/{two}").text
+    assert "&lt;odd&gt; (id)</pre>" in browser.get(f"/ops/events/{two}").text
     assert OURS not in page
     other = add(place, None, "ignored", **{**text, "dedupe_key": "k3"}, **about)
-    words = said(browser.get(f"/ops/notices/{other}").text)
+    words = said(browser.get(f"/ops/events/{other}").text)
     assert "It cannot be opened" in words
 
 
 def test_it_is_retried_from_its_page(place: Place, company: str, browser: TestClient) -> None:
-    one, other = add(place, company, "parked"), add(place, company, "parked")
-    answer = browser.post(f"/ops/notices/{one}/replay")
-    assert answer.headers["location"] == f"/ops/notices/{one}"
-    page = browser.get(f"/ops/notices/{one}").text
+    one, other = add(place, company, "failed"), add(place, company, "failed")
+    answer = browser.post(f"/ops/events/{one}/replay")
+    assert answer.headers["location"] == f"/ops/events/{one}"
+    page = browser.get(f"/ops/events/{one}").text
     assert flash_in(page) == "1 event will be retried."
     assert "<button" not in page.split("</header>")[1]  # it is pending now
-    assert place.only(f"SELECT status FROM notices WHERE id = {other}") == "parked"
+    assert place.only(f"SELECT status FROM notices WHERE id = {other}") == "failed"
     assert audited(place)[1:] == [("ops:ada", "replay", company)]
 
 
 def test_an_event_of_another_environment_is_as_unknown_as_none(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    one = add(place, company, "parked")
+    one = add(place, company, "failed")
     place.do("UPDATE connections SET environment = 'production'")
     for unknown in (one, 4711, 0, "x"):
-        assert browser.get(f"/ops/notices/{unknown}").status_code == 404
-        assert browser.post(f"/ops/notices/{unknown}/replay").status_code == 404
+        assert browser.get(f"/ops/events/{unknown}").status_code == 404
+        assert browser.post(f"/ops/events/{unknown}/replay").status_code == 404
     assert audited(place)[1:] == []

@@ -55,19 +55,19 @@ def test_of_what_was_decided_before_the_findings_are_told(
     place: Place, company: str, browser: TestClient
 ) -> None:
     add(place, company, "done", reason="not withdrawn: already decided in Infactor")
-    add(place, company, "parked", reason="given up")
+    add(place, company, "failed", reason="given up")
     add(place, company, "done", entity_id="2", reason="refreshed")
     words = "See its findings"
-    assert words not in browser.get("/ops/notices").text
+    assert words not in browser.get("/ops/events").text
     add_finding(place, company, "critical")
-    page = browser.get("/ops/notices").text
+    page = browser.get("/ops/events").text
     assert page.count(words) == 1
     link = f'<a href="/ops/findings?company={company}">{words}</a>'
     assert f"not withdrawn: already decided in Infactor. {link}" in page
 
 
 def found(browser: TestClient, text: str, **form: str) -> list[int]:
-    answer = browser.post("/ops/notices", data={"q": text, **form})
+    answer = browser.post("/ops/events", data={"q": text, **form})
     assert answer.status_code == 303
     assert not re.search("@|%40", answer.headers["location"])
     return shown(browser.get(answer.headers["location"]).text)
@@ -76,7 +76,7 @@ def found(browser: TestClient, text: str, **form: str) -> list[int]:
 def replayed(browser: TestClient, *ids: int, **form: str) -> tuple[str, str]:
     """Put notices back; return (where that leads, what it says)."""
     answer: httpx.Response = browser.post(
-        "/ops/notices/replay", data={"notice": [str(one) for one in ids], **form}
+        "/ops/events/replay", data={"notice": [str(one) for one in ids], **form}
     )
     assert answer.status_code == 303
     where = answer.headers["location"]
@@ -84,12 +84,12 @@ def replayed(browser: TestClient, *ids: int, **form: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    "where", ["status=stuck&after=7", "q=101&status=parked&before=9", "status=done"]
+    "where", ["status=stuck&after=7", "q=101&status=failed&before=9", "status=done"]
 )
 def test_the_way_back_leads_to_the_list_that_one_came_from(
     place: Place, company: str, browser: TestClient, where: str
 ) -> None:
-    notice_id = add(place, company, "parked", reason="given up")
+    notice_id = add(place, company, "failed", reason="given up")
     form = dict(part.split("=") for part in where.split("&"))
     back = replayed(browser, notice_id, **form)[0]
     assert set(where.split("&")) <= set(back.partition("?")[2].split("&"))
@@ -100,18 +100,18 @@ def status_of(place: Place, notice_id: int) -> str:
 
 
 def test_without_a_notice_the_page_says_where_to_look(browser: TestClient) -> None:
-    page = said(browser.get("/ops/notices").text)
+    page = said(browser.get("/ops/events").text)
     assert "No event yet" in page
     assert "events and verifier token in Intuit" in page
 
 
-def test_a_parked_notice_says_why_how_often_and_intuits_id(
+def test_a_failed_notice_says_why_how_often_and_intuits_id(
     place: Place, company: str, browser: TestClient
 ) -> None:
     add(
         place,
         company,
-        "parked",
+        "failed",
         reason="gave up",
         error_class="Unmappable",
         error_message="QuickBooks answered <nothing>",
@@ -119,7 +119,7 @@ def test_a_parked_notice_says_why_how_often_and_intuits_id(
         intuit_tid="1-abc-def",
         handled_at=now(),
     )
-    page = said(browser.get("/ops/notices?status=parked").text)
+    page = said(browser.get("/ops/events?status=failed").text)
     assert "Invoice 101 updated Id 1 · no. " in page
     assert "QuickBooks answered <nothing> (gave up) 7 attempts ended " in page
     assert "intuit_tid 1-abc-def" in page
@@ -128,11 +128,11 @@ def test_a_parked_notice_says_why_how_often_and_intuits_id(
 def test_one_can_look_at_notices_of_one_status(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    ids = {s: add(place, company, s) for s in ("pending", "done", "parked", "ignored")}
+    ids = {s: add(place, company, s) for s in ("pending", "done", "failed", "ignored")}
     for status, notice_id in ids.items():
-        assert shown(browser.get(f"/ops/notices?status={status}").text) == [notice_id]
-    assert shown(browser.get("/ops/notices").text) == sorted(ids.values(), reverse=True)
-    assert len(shown(browser.get("/ops/notices?status=odd").text)) == 4
+        assert shown(browser.get(f"/ops/events?status={status}").text) == [notice_id]
+    assert shown(browser.get("/ops/events").text) == sorted(ids.values(), reverse=True)
+    assert len(shown(browser.get("/ops/events?status=odd").text)) == 4
 
 
 def test_what_is_stuck_is_what_the_alarm_counts_and_begins_with_the_oldest(
@@ -150,14 +150,14 @@ def test_what_is_stuck_is_what_the_alarm_counts_and_begins_with_the_oldest(
         heartbeats.beat(session, "clock")
     page = browser.get("/ops/").text
     assert "52 webhook events of 1 company are overdue" in said(page)
-    address = page.split('" href="/ops/notices?')[1].split('"')[0]
-    first = browser.get(f"/ops/notices?{address}").text
+    address = page.split('" href="/ops/events?')[1].split('"')[0]
+    first = browser.get(f"/ops/events?{address}").text
     assert "the oldest first" in said(first)
     assert shown(first) == ids[:50]
     newer = first.split('">Newer')[0].rpartition('href="')[2].replace("&amp;", "&")
     last = browser.get(newer).text
     assert shown(last) == ids[50:]
-    assert '<a href="/ops/notices?status=stuck">Oldest</a>' in last
+    assert '<a href="/ops/events?status=stuck">Oldest</a>' in last
     assert found(browser, "1", status="stuck") == ids[:50]
     assert found(browser, "2", status="stuck") == []
 
@@ -169,7 +169,7 @@ def test_what_is_stuck_says_what_to_do_and_offers_nothing_else(
     long_ago, soon = now() - timedelta(hours=1), now() + timedelta(minutes=1)
     add(place, company, "pending", received_at=long_ago, due_at=long_ago)
     add(place, company, "pending", received_at=long_ago, due_at=soon, attempts=3)
-    page = browser.get("/ops/notices?status=stuck").text
+    page = browser.get("/ops/events?status=stuck").text
     advice = "Those with an error: QuickBooks answered so; check the company. Those without"
     assert advice in said(page)
     assert "Choose" not in page
@@ -178,14 +178,14 @@ def test_what_is_stuck_says_what_to_do_and_offers_nothing_else(
     assert "was due" in first
     assert "next try" not in first
     assert "next try" in second
-    add(place, company, "parked")
-    assert "Choose" in browser.get("/ops/notices").text
-    assert advice not in said(browser.get("/ops/notices").text)
+    add(place, company, "failed")
+    assert "Choose" in browser.get("/ops/events").text
+    assert advice not in said(browser.get("/ops/events").text)
 
 
 def test_fifty_notices_are_a_page(place: Place, company: str, browser: TestClient) -> None:
     ids = [add(place, company, "done") for _ in range(101)]
-    pages, address = [], "/ops/notices"
+    pages, address = [], "/ops/events"
     for _ in range(3):
         page = browser.get(address).text
         pages.append(shown(page))
@@ -193,7 +193,7 @@ def test_fifty_notices_are_a_page(place: Place, company: str, browser: TestClien
     assert [len(page) for page in pages] == [50, 50, 1]
     assert [one for page in pages for one in page] == ids[::-1]
     assert "Older" not in page
-    assert '<a href="/ops/notices">Newest</a>' in page
+    assert '<a href="/ops/events">Newest</a>' in page
 
 
 def test_a_search_finds_by_every_id_and_by_company(
@@ -207,39 +207,39 @@ def test_a_search_finds_by_every_id_and_by_company(
     assert found(browser, "77") == [other]
     assert found(browser, "77", status="done") == []
     assert found(browser, "supplier@example.com") == []
-    assert "No event fits" in said(browser.get("/ops/notices?q=nothing").text)
+    assert "No event fits" in said(browser.get("/ops/events?q=nothing").text)
 
 
-@pytest.mark.parametrize("status", ["pending", "stuck", "parked", "done", "ignored"])
+@pytest.mark.parametrize("status", ["pending", "stuck", "failed", "done", "ignored"])
 def test_an_empty_list_speaks_of_a_search_only_where_there_was_one(
     browser: TestClient, status: str
 ) -> None:
-    page = said(browser.get(f"/ops/notices?status={status}").text)
+    page = said(browser.get(f"/ops/events?status={status}").text)
     assert f"Nothing is {status}" in page
     assert "fits" not in page
-    assert "No event fits" in said(browser.get(f"/ops/notices?status={status}&q=7").text)
-    turned = browser.get(f"/ops/notices?status={status}&before=1&after=99").text
+    assert "No event fits" in said(browser.get(f"/ops/events?status={status}&q=7").text)
+    turned = browser.get(f"/ops/events?status={status}&before=1&after=99").text
     assert "Nothing more on this page" in said(turned)
-    assert f'<a href="/ops/notices?status={status}">Start again' in turned
+    assert f'<a href="/ops/events?status={status}">Start again' in turned
 
 
 @pytest.mark.parametrize("odd", ["before=x", "before=-1", "before=99999999999999999999", "q=%00"])
 def test_an_odd_address_is_a_page_all_the_same(browser: TestClient, odd: str) -> None:
-    assert browser.get(f"/ops/notices?{odd}").status_code == 200
+    assert browser.get(f"/ops/events?{odd}").status_code == 200
 
 
 def test_a_selection_is_put_back_and_nothing_else(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    first, second, third = (add(place, company, s) for s in ("parked", "done", "parked"))
+    first, second, third = (add(place, company, s) for s in ("failed", "done", "failed"))
     ignored, pending = add(place, company, "ignored"), add(place, company, "pending")
-    where, told = replayed(browser, first, second, ignored, pending, status="parked", before="99")
-    assert where == "/ops/notices?status=parked&before=99"
+    where, told = replayed(browser, first, second, ignored, pending, status="failed", before="99")
+    assert where == "/ops/events?status=failed&before=99"
     assert told == "2 events will be retried."
     assert [status_of(place, one) for one in (first, second, third, ignored)] == [
         "pending",
         "pending",
-        "parked",
+        "failed",
         "ignored",
     ]
     assert audited(place)[1:] == [("ops:ada", "replay", company)]
@@ -252,32 +252,32 @@ def test_a_selection_is_put_back_and_nothing_else(
 def test_one_notice_is_put_back_by_its_number(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    one = add(place, company, "parked")
+    one = add(place, company, "failed")
     assert replayed(browser, one)[1] == "1 event will be retried."
     assert place.only("SELECT details FROM audit ORDER BY id DESC LIMIT 1") == (
         f'{{"notices":1,"companies":1,"notice":{one}}}'
     )
 
 
-def test_all_parked_notices_of_a_page_are_put_back_at_once(
+def test_all_failed_notices_of_a_page_are_put_back_at_once(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    ids = [add(place, company, "parked") for _ in range(52)]
-    unknown = add(place, None, "parked")
-    page = browser.get("/ops/notices?status=parked").text
+    ids = [add(place, company, "failed") for _ in range(52)]
+    unknown = add(place, None, "failed")
+    page = browser.get("/ops/events?status=failed").text
     assert page.count('name="all" value="yes">Retry all on this page') == 2  # above and below
     shown_ids = re.findall('name="shown" value="([0-9]+)"', page)
     assert len(shown_ids) == 49
-    form = {"shown": shown_ids, "notice": shown_ids[:1], "status": "parked"}
-    answer = browser.post("/ops/notices/replay", data={**form, "all": "yes"})
-    assert answer.headers["location"] == "/ops/notices?status=parked"
-    page = browser.get("/ops/notices?status=parked").text
+    form = {"shown": shown_ids, "notice": shown_ids[:1], "status": "failed"}
+    answer = browser.post("/ops/events/replay", data={**form, "all": "yes"})
+    assert answer.headers["location"] == "/ops/events?status=failed"
+    page = browser.get("/ops/events?status=failed").text
     assert flash_in(page) == "49 events will be retried."
     assert shown(page) == [unknown, *ids[2::-1]]
     assert page.count("Retry all on this page") == 1
     add(place, company, "done")
     for elsewhere in ("", "?status=done"):
-        page = browser.get(f"/ops/notices{elsewhere}").text
+        page = browser.get(f"/ops/events{elsewhere}").text
         assert "Retry selected" in page
         assert "Retry all on this page" not in page
         assert 'name="shown"' not in page
@@ -286,19 +286,19 @@ def test_all_parked_notices_of_a_page_are_put_back_at_once(
 def test_without_a_choice_nothing_is_put_back(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    parked = add(place, company, "parked")
+    failed = add(place, company, "failed")
     assert replayed(browser)[1].startswith("Nothing to retry")
-    assert status_of(place, parked) == "parked"
+    assert status_of(place, failed) == "failed"
     assert audited(place)[1:] == []
 
 
 def test_a_notice_of_another_environment_is_not_put_back(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    parked = add(place, company, "parked")
+    failed = add(place, company, "failed")
     place.do("UPDATE connections SET environment = 'production'")
-    assert replayed(browser, parked)[1].startswith("Nothing to retry")
-    assert status_of(place, parked) == "parked"
+    assert replayed(browser, failed)[1].startswith("Nothing to retry")
+    assert status_of(place, failed) == "failed"
 
 
 @pytest.mark.postgresql("the statements are its own")
@@ -313,7 +313,7 @@ class TestOnPostgreSQL:
     def test_every_page_and_the_replay_of_a_selection_work(
         self, place: Place, company: str, browser: TestClient
     ) -> None:
-        parked = add(place, company, "parked", intuit_tid="1-abc", webhook_id="e" * 32)
+        failed = add(place, company, "failed", intuit_tid="1-abc", webhook_id="e" * 32)
         add_finding(place, company, "critical")
         pages = ("", "?range=30d", "connections", "findings", "notices?status=stuck")
         for page in (*pages, f"connections/{company}", f"findings?company={company}"):
@@ -321,8 +321,8 @@ class TestOnPostgreSQL:
         for after in (company, "nobody"):
             assert browser.get(f"/ops/connections?after={after}").status_code == 200
         for text in ("1", "1-abc", "e" * 32, "books"):
-            assert found(browser, text) == [parked], text
-        assert replayed(browser, parked)[1].startswith("1 event will be retried")
+            assert found(browser, text) == [failed], text
+        assert replayed(browser, failed)[1].startswith("1 event will be retried")
         assert audited(place)[1:] == [("ops:ada", "replay", company)]
 
 
@@ -332,7 +332,7 @@ def test_a_notice_calls_its_invoice_as_people_do(
     add(place, company, "done", entity_id="1", operation="created")
     add(place, company, "done", entity_id="77")
     add(place, company, "done", entity="Customer", entity_id="1")
-    page = said(browser.get("/ops/notices").text)
+    page = said(browser.get("/ops/events").text)
     assert "Invoice 101 created Id 1 · no. " in page
     assert "Invoice 77 updated no. " in page
     assert "Customer 1 updated no. " in page
@@ -361,7 +361,7 @@ def test_what_the_service_asks_itself_is_told_in_words(
         entity_id=entity_id,
         operation=operation,
     )
-    assert words in said(browser.get("/ops/notices").text)
+    assert words in said(browser.get("/ops/events").text)
 
 
 def test_what_quickbooks_cannot_show_says_where_it_is_and_what_to_do(
@@ -370,7 +370,7 @@ def test_what_quickbooks_cannot_show_says_where_it_is_and_what_to_do(
     unreadable = add(
         place,
         company,
-        "parked",
+        "failed",
         format="own",
         entity="Connection",
         entity_id=None,
@@ -379,7 +379,7 @@ def test_what_quickbooks_cannot_show_says_where_it_is_and_what_to_do(
         error_message="QuickBooks failed on a record of the query",
         intuit_tid="1-abc-def",
     )
-    page = browser.get("/ops/notices?status=parked").text
+    page = browser.get("/ops/events?status=failed").text
     assert (
         "QuickBooks cannot show the first invoice after 176 (Id 76) in the order of changes:"
         " QuickBooks failed on a record of the query. Ask the supplier to open and save it in"
@@ -395,33 +395,33 @@ def test_every_reason_for_a_notice_of_our_own_has_words(reason: OwnNotice) -> No
     assert wording.what(ours) != f"Connection {reason}"
 
 
-@pytest.mark.parametrize("query", ["", "?status=parked", "?status=stuck", "?q=101"])
+@pytest.mark.parametrize("query", ["", "?status=failed", "?status=stuck", "?q=101"])
 def test_an_open_page_says_once_that_something_has_changed(
     place: Place, company: str, browser: TestClient, query: str
 ) -> None:
     place.do("UPDATE connections SET renewed_at = '2026-01-01 00:00:00.000000'")
     long_ago = now() - timedelta(hours=1)
-    status = "pending" if "stuck" in query else "parked"
+    status = "pending" if "stuck" in query else "failed"
     add(place, company, status, received_at=long_ago)
-    address = live_address(browser.get(f"/ops/notices{query}").text)
-    assert address.startswith("/ops/notices/live?")
+    address = live_address(browser.get(f"/ops/events{query}").text)
+    assert address.startswith("/ops/events/live?")
     assert browser.get(address).status_code == 204
     add(place, company, status, received_at=long_ago)
     answer = browser.get(address)
     assert answer.status_code == 286  # htmx shows it and asks no more
     assert said(answer.text) == "Something has changed here. Show what is new"
-    assert f'href="/ops/notices{query}"' in answer.text
+    assert f'href="/ops/events{query}"' in answer.text
 
 
 def test_notices_of_another_environment_are_neither_listed_nor_counted(
     place: Place, company: str, browser: TestClient
 ) -> None:
     place.do("UPDATE connections SET environment = 'production'")
-    for status in ("parked", "pending"):
+    for status in ("failed", "pending"):
         for _ in range(12):
             add(place, company, status, handled_at=now())
-    add(place, None, "parked", handled_at=now())  # whose that is nobody knows
-    assert len(shown(browser.get("/ops/notices").text)) == 1
+    add(place, None, "failed", handled_at=now())  # whose that is nobody knows
+    assert len(shown(browser.get("/ops/events").text)) == 1
     overview = said(browser.get("/ops/").text)
     assert "Nothing is wrong." in overview
     assert "Events pending 0" in " ".join(overview.split()) or "0 Events pending" in overview

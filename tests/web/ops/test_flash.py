@@ -59,7 +59,7 @@ def test_the_browser_keeps_it_for_a_minute_and_from_every_script(
 
 
 def test_an_address_says_nothing(pages: list[str], browser: TestClient) -> None:
-    for address in (f"{pages[0]}?told=paused", "/ops/notices?told=replayed&count=9"):
+    for address in (f"{pages[0]}?told=paused", "/ops/events?told=replayed&count=9"):
         page = browser.get(address).text
         assert flash_in(page) == ""
         assert "Paused: nobody" not in said(page)

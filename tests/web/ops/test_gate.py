@@ -96,7 +96,7 @@ def test_pages_of_operators_have_the_headers_of_all_pages(place: Place) -> None:
     [
         ("/ops/connections/c1/pause", "/ops/connections/c1"),
         ("/ops/runs/5/confirm", "/ops/runs/5"),
-        ("/ops/notices/replay", "/ops/notices"),
+        ("/ops/events/replay", "/ops/events"),
         ("/ops/findings/7/acknowledge", "/ops/findings"),
         ("/ops/connections", "/ops/"),
     ],

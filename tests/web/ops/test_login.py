@@ -17,13 +17,13 @@ from tests.web.ops.operators import BOB, PASSWORD, audited, try_to_log_in
 
 def test_who_logs_in_comes_to_where_they_wanted_to_go(place: Place) -> None:
     browser = place.browser()
-    answer = browser.get("/ops/notices?status=parked")
+    answer = browser.get("/ops/events?status=failed")
     where = answer.headers["location"]
-    assert where == "/ops/login?next=%2Fops%2Fnotices%3Fstatus%3Dparked"
+    assert where == "/ops/login?next=%2Fops%2Fnotices%3Fstatus%3Dfailed"
     page = browser.get(where)
-    assert '<input type="hidden" name="next" value="/ops/notices?status=parked">' in page.text
+    assert '<input type="hidden" name="next" value="/ops/events?status=failed">' in page.text
     answer = try_to_log_in(browser, next=unquote(where.partition("next=")[2]))
-    assert (answer.status_code, answer.headers["location"]) == (303, "/ops/notices?status=parked")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ops/events?status=failed")
     assert browser.get("/ops/").status_code == 200
     assert browser.get("/ops/login").headers["location"] == "/ops/"
     assert audited(place) == [("ops:ada", "login", None)]
@@ -40,7 +40,7 @@ def test_who_logs_in_comes_to_where_they_wanted_to_go(place: Place) -> None:
         "/ops//evil.example",
         "/ops/%2e%2e/quickbook",
         "/ops/login?next=/ops/",
-        "/ops/notices\r\nset-cookie: a=b",
+        "/ops/events\r\nset-cookie: a=b",
         "/ops/" + "a" * 500,
         "",
     ],

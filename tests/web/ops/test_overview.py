@@ -38,7 +38,7 @@ def test_the_alarm_stands_above_everything_and_the_range_beside_the_charts(
         page.index(mark)
         for mark in ('id="wrong"', 'id="figures"', 'id="course"', '<div class="charts">')
     )
-    for address in ("connections?state=dead", "notices?status=parked"):
+    for address in ("connections?state=dead", "notices?status=failed"):
         assert f'href="/ops/{address}"><strong>' in page
     assert page.index("<h1>") < alarm < figures < ranges < charts_
     assert '<a id="range-7d" href="/ops/?range=7d#course" aria-current="true">7 days</a>' in page
@@ -103,7 +103,7 @@ def test_the_course_is_drawn_from_samples(place: Place, browser: TestClient) -> 
     words = said(page)
     assert "Sync latency" in words
     assert "p95 8.0 s latest, 8.0 s highest Median 2.0 s latest" in words
-    assert "Done 10 latest, 10 highest Ignored 0 latest, 0 highest Parked 1.0 latest" in words
+    assert "Done 10 latest, 10 highest Ignored 0 latest, 0 highest Failed 1.0 latest" in words
     assert "p95: latest 8.0 s, highest 8.0 s. Median: latest 2.0 s" in words
     assert page.count('class="picture"') == 3
     # A value for each sample, and nothing for the time before.

@@ -192,7 +192,7 @@ def _inbox() -> None:
     op.create_index("ix_notices_handled", "notices", ["handled_at"])
     op.create_index("ix_notices_ignored", "notices", ["id"], **_where("status = 'ignored'"))
     op.create_index(
-        "ix_notices_parked", "notices", ["connection_id", "id"], **_where("status = 'parked'")
+        "ix_notices_failed", "notices", ["connection_id", "id"], **_where("status = 'failed'")
     )
     op.create_index(
         "ix_notices_pending", "notices", ["connection_id", "id"], **_where("status = 'pending'")
@@ -749,7 +749,7 @@ def _operations() -> None:
         sa.Column("pending", sa.BigInteger, nullable=False),
         sa.Column("oldest_pending", sa.Float(53), nullable=False),
         sa.Column("done", sa.BigInteger, nullable=False),
-        sa.Column("parked", sa.BigInteger, nullable=False),
+        sa.Column("failed", sa.BigInteger, nullable=False),
         sa.Column("ignored", sa.BigInteger, nullable=False),
     )
 

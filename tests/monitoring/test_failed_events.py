@@ -15,24 +15,24 @@ def companies(scene: Scene) -> None:
     scene.notices(50, "c1", ago=HOURS, status="done", handled_at=NOW - MINUTES)
 
 
-def parked(scene: Scene, entity_id: str | None = "7", company: str = "c1") -> None:
-    fields = {"entity": "Invoice", "entity_id": entity_id, "status": "parked"}
+def failed(scene: Scene, entity_id: str | None = "7", company: str = "c1") -> None:
+    fields = {"entity": "Invoice", "entity_id": entity_id, "status": "failed"}
     scene.notices(1, company, ago=9 * DAYS, handled_at=NOW - 2 * HOURS, **fields)
 
 
 def test_each_is_told_until_it_is_put_back(scene: Scene) -> None:
-    parked(scene)
+    failed(scene)
     (condition,) = scene.wrong()
     assert condition == Condition(
-        cause="notices.parked",
+        cause="webhooks.failed",
         severity="warning",
         since=NOW - 2 * HOURS,
         text="1 webhook event of 1 company failed, so the invoices they refer to may be missing or"
         " out of date. Each says why. They are retried automatically, at most an hour apart, or"
         " once a day where the record itself is wrong.",
-        command="infactor-quickbooks notices --parked",
+        command="infactor-quickbooks webhooks --failed",
     )
-    parked(scene, company="c2")
+    failed(scene, company="c2")
     (condition,) = scene.wrong()
     assert condition.text.startswith("2 webhook events of 2 companies failed,")
     scene.end_notices(status="pending", handled_at=None, received_at=NOW)
@@ -44,17 +44,17 @@ def test_each_is_told_until_it_is_put_back(scene: Scene) -> None:
     ("later", "told"),
     [
         ({}, []),
-        ({"status": "pending", "handled_at": None}, ["notices.parked"]),
-        ({"status": "ignored"}, ["notices.parked"]),
-        ({"entity": "Customer"}, ["notices.parked"]),
-        ({"entity_id": "8"}, ["notices.parked"]),
-        ({"connection_id": "c2"}, ["notices.parked"]),
+        ({"status": "pending", "handled_at": None}, ["webhooks.failed"]),
+        ({"status": "ignored"}, ["webhooks.failed"]),
+        ({"entity": "Customer"}, ["webhooks.failed"]),
+        ({"entity_id": "8"}, ["webhooks.failed"]),
+        ({"connection_id": "c2"}, ["webhooks.failed"]),
     ],
 )
 def test_it_is_over_once_a_later_one_about_the_same_is_done(
     scene: Scene, later: dict[str, object], told: list[str]
 ) -> None:
-    parked(scene)
+    failed(scene)
     same = {"entity": "Invoice", "entity_id": "7", "status": "done", "handled_at": NOW}
     given = {"connection_id": "c1", **same, **later}
     scene.notices(1, str(given.pop("connection_id")), ago=MINUTES, **given)
@@ -65,24 +65,24 @@ def test_it_is_over_once_a_later_one_about_the_same_is_done(
 def test_an_earlier_one_says_nothing(scene: Scene) -> None:
     same = {"entity": "Invoice", "entity_id": "7", "status": "done", "handled_at": NOW}
     scene.notices(1, "c1", ago=MINUTES, **same)
-    parked(scene)
-    assert scene.causes() == ["notices.parked"]
+    failed(scene)
+    assert scene.causes() == ["webhooks.failed"]
 
 
 @pytest.mark.parametrize("entity_id", ["7", None])
 def test_it_is_over_once_a_later_reconcile_agrees(scene: Scene, entity_id: str | None) -> None:
-    parked(scene, entity_id)
+    failed(scene, entity_id)
     scene.reconciled("c1", ago=3 * HOURS)
     scene.reconciled("c2", ago=HOURS)
-    assert scene.causes() == ["notices.parked"]
+    assert scene.causes() == ["webhooks.failed"]
     scene.reconciled("c1", ago=HOURS, error="1 invoice differs")
-    assert scene.causes() == ["reconcile.red", "notices.parked"]
+    assert scene.causes() == ["reconcile.red", "webhooks.failed"]
     scene.reconciled("c1", ago=MINUTES)
     assert scene.causes() == []
 
 
 @pytest.mark.parametrize("fields", [{"state": "disconnected"}, {"environment": "production"}])
 def test_of_what_we_cannot_read_none_is_told(scene: Scene, fields: dict[str, object]) -> None:
-    parked(scene)
+    failed(scene)
     scene.change("c1", **fields)
     assert scene.wrong() == []

@@ -1,4 +1,4 @@
-"""`notices` and `replay`: lists QuickBooks' notices, and makes some of them pending again."""
+"""`webhooks` and `replay`: lists webhook events, and makes some of them pending again."""
 
 from collections.abc import Collection
 from functools import partial
@@ -44,8 +44,8 @@ _COLUMNS = (
 
 
 @says_what_is_wrong
-def show_notices(
-    parked: Annotated[bool, typer.Option("--parked", help="Those that have failed.")] = False,
+def show_webhooks(
+    failed: Annotated[bool, typer.Option("--failed", help="Those that have failed.")] = False,
     pending: Annotated[bool, typer.Option("--pending", help="Those still to be done.")] = False,
     limit: Limit = None,
     as_json: Json = False,
@@ -53,7 +53,7 @@ def show_notices(
     """Show webhook events, the newest first, each with its result."""
     chosen = [
         name
-        for name, wanted in ((NoticeStatus.PARKED, parked), (NoticeStatus.PENDING, pending))
+        for name, wanted in ((NoticeStatus.FAILED, failed), (NoticeStatus.PENDING, pending))
         if wanted
     ]
     read = partial(notices.newest, statuses=chosen or tuple(NoticeStatus))
@@ -63,7 +63,7 @@ def show_notices(
             answer_json(_row(notice, company) for notice, company in islice(found, limit))
         else:
             cells = (_cells(notice, company) for notice, company in found)
-            show_list("Notices", _COLUMNS, cells, limit, "the newest ")
+            show_list("Webhook events", _COLUMNS, cells, limit, "the newest ")
 
 
 def _cells(notice: Notice, company: Connection | None) -> tuple[object, ...]:
@@ -108,9 +108,9 @@ def _row(notice: Notice, company: Connection | None) -> dict[str, Any]:
 
 @says_what_is_wrong
 def replay(
-    notice: Annotated[
+    event: Annotated[
         int | None,
-        typer.Option(min=1, max=_LARGEST_ID, help="The notice with this id, as `notices` shows."),
+        typer.Option(min=1, max=_LARGEST_ID, help="The event with this id, as `webhooks` shows."),
     ] = None,
     invoice: Annotated[
         str | None,
@@ -131,8 +131,8 @@ def replay(
     A company whose calls pause after an error is called at once. Several options
     together choose what fits all of them. Exit status: 2 when nothing does.
     """
-    if all(option is None for option in (notice, invoice, company, since)):
-        raise fail("Name at least one of --notice ID, --invoice ID, --company REALM, --since WHEN.")
+    if all(option is None for option in (event, invoice, company, since)):
+        raise fail("Name at least one of --event ID, --invoice ID, --company REALM, --since WHEN.")
     check_invoice(invoice)
     begin, end = instant("--since", since), instant("--until", until)
     if begin is not None and end is not None and end <= begin:
@@ -143,23 +143,23 @@ def replay(
             services.database,
             list(known),
             operator(),
-            _given(notice=notice, invoice=invoice, since=begin, until=end),
-            notice_ids=None if notice is None else [notice],
+            _given(event=event, invoice=invoice, since=begin, until=end),
+            notice_ids=None if event is None else [event],
             invoice_id=invoice,
             since=begin,
             until=end,
         )
         if not count:
             raise fail(
-                "Nothing to retry: no parked or done notice matches."
+                "Nothing to retry: no failed or done webhook event matches."
                 " Pending ones are tried anyway; ignored ones can never be acted upon."
                 + ("" if invoice is None else meant(services, list(known), invoice))
             )
         _send(services, [known[connection_id] for connection_id in sorted(whose)])
     if as_json:
-        answer_json([{"notices": count, "connections": sorted(whose)}])
+        answer_json([{"events": count, "connections": sorted(whose)}])
     else:
-        answer(f"{count} {'notice' if count == 1 else 'notices'} will be retried.")
+        answer(f"{count} {'event' if count == 1 else 'events'} will be retried.")
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -182,6 +182,6 @@ def _companies(services: Services, realm_id: str | None) -> dict[str, Connection
 def _send(services: Services, companies: Collection[Connection]) -> None:
     for connection in companies:
         if connection.state != ConnectionState.CONNECTED:
-            hint(f"{connection.company_name}: not connected; its notices wait until it is again.")
+            hint(f"{connection.company_name}: not connected; its events wait until it is again.")
             continue
         nudge(services, partial(services.jobs.sync, connection.id))

@@ -1,4 +1,4 @@
-"""`events`: shows what waits for EVENTS_URL; skips or retries what it refuses."""
+"""`feed`: shows what waits for EVENTS_URL; skips or retries what it refuses."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -27,7 +27,7 @@ from service.store.event_feed import as_cloud_event
 _PAGE = 500
 _COLUMNS = ("Id", "Happened", "Company", "Type", "Subject", "Attempts", "Next try", "Refused with")
 
-EventId = Annotated[str, typer.Argument(help="The event's id, as `events` shows it.")]
+EventId = Annotated[str, typer.Argument(help="The event's id, as `feed` shows it.")]
 
 group = new_typer()
 
@@ -106,7 +106,7 @@ def show_event(event: EventId) -> None:
         with services.database.read() as session:
             found = event_feed.find_unsent(session, environment, event)
         if found is None:
-            raise fail("No event with this id waits. `infactor-quickbooks events` lists them.")
+            raise fail("No event with this id waits. `infactor-quickbooks feed` lists them.")
         sent = as_cloud_event(found, services.settings.public_url)
         tries = {"attempts": found.attempts, "due_at": found.due_at, "error": found.error}
         answer_json([{"event": sent, **tries}])
@@ -124,9 +124,7 @@ def skip_event(event: EventId, as_json: Json = False) -> None:
         environment = services.settings.quickbooks_environment
         skipped = actions.skip_event(services.database, environment, event, operator())
     if skipped is None:
-        raise fail(
-            "No refused event has this id. `infactor-quickbooks events --refused` lists them."
-        )
+        raise fail("No refused event has this id. `infactor-quickbooks feed --refused` lists them.")
     if as_json:
         answer_json([{"event": event, "type": skipped.type, "attempts": skipped.attempts}])
         return
@@ -161,6 +159,6 @@ def retry_events(
 
 _AN_EVENT = "5f0c2a91d3b84e7f9a6c1e2d4b8f7a03"
 
-add_command(group, "show", show_event, [f"events show {_AN_EVENT}"])
-add_command(group, "retry", retry_events, ["events retry", f"events retry {_AN_EVENT}"])
-add_command(group, "skip", skip_event, [f"events skip {_AN_EVENT}"])
+add_command(group, "show", show_event, [f"feed show {_AN_EVENT}"])
+add_command(group, "retry", retry_events, ["feed retry", f"feed retry {_AN_EVENT}"])
+add_command(group, "skip", skip_event, [f"feed skip {_AN_EVENT}"])

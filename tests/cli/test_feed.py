@@ -34,10 +34,10 @@ def test_a_refused_event_is_seen_shown_sent_again_and_skipped(tmp_path: Path) ->
         session.add(an_event(2, company, **refused))
         session.add(an_event(3, company))
 
-    listed = place.run("events", "--json")
+    listed = place.run("feed", "--json")
     assert [json.loads(line)["id"] for line in listed.stdout.splitlines()] == ["event-2", "event-3"]
     assert listed.stderr == "EVENTS_URL is not set, so no event is sent.\n"
-    assert json.loads(place.run("events", "--refused", "--json").stdout) == {
+    assert json.loads(place.run("feed", "--refused", "--json").stdout) == {
         "id": "event-2",
         "at": "2026-11-22T09:38:00Z",
         "connection": company,
@@ -48,13 +48,13 @@ def test_a_refused_event_is_seen_shown_sent_again_and_skipped(tmp_path: Path) ->
         "due_at": "2026-11-22T10:36:00Z",
         "error": "answered 422",
     }
-    shown = json.loads(place.run("events", "show", "event-2").stdout)
+    shown = json.loads(place.run("feed", "show", "event-2").stdout)
     assert (shown["event"]["id"], shown["event"]["partitionkey"]) == ("event-2", company)
     assert (shown["attempts"], shown["error"]) == (3, "answered 422")
 
-    retried = place.run("events", "retry", "event-2")
+    retried = place.run("feed", "retry", "event-2")
     assert (retried.returncode, retried.stdout) == (0, "1 event is sent again within seconds.\n")
-    skipped = place.run("events", "skip", "event-2")
+    skipped = place.run("feed", "skip", "event-2")
     assert (skipped.returncode, skipped.stdout) == (
         0,
         f"Skipped connection.paused of {company} after 3 attempts. Later events of its company"
@@ -65,8 +65,8 @@ def test_a_refused_event_is_seen_shown_sent_again_and_skipped(tmp_path: Path) ->
         assert (left.waiting, left.due_at) == (False, None)
 
     for what in (("skip", "event-3"), ("show", "event-2")):
-        assert place.run("events", *what).returncode == 2
-    assert place.run("events", "retry").returncode == 2
+        assert place.run("feed", *what).returncode == 2
+    assert place.run("feed", "retry").returncode == 2
     audit = [json.loads(line) for line in place.run("audit", "--json").stdout.splitlines()]
     assert [(one["action"], one["details"]) for one in audit] == [
         ("skip event", {"event": "event-2", "type": "connection.paused", "attempts": 3}),

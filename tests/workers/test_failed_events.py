@@ -42,7 +42,7 @@ def minutes_left(notice: Notice) -> float:
     ],
     ids=str,
 )
-def test_an_answer_that_is_about_no_record_parks_nothing(
+def test_an_answer_that_is_about_no_record_fails_nothing(
     world: World, answer: dict[str, Any], times: int
 ) -> None:
     heard(world, "1", "2")
@@ -50,7 +50,7 @@ def test_an_answer_that_is_about_no_record_parks_nothing(
     for _ in range(4):
         world.sync()
         statuses = {status for status, _ in world.notices()}
-        assert "parked" not in statuses
+        assert "failed" not in statuses
     assert world.notices() == [("done", "created")] * 2
 
 
@@ -116,7 +116,7 @@ def test_it_is_given_up_after_three_days_and_comes_back_by_itself(
     assert [status for status, _ in world.notices()] == ["pending"]
     world.sync()
     (row,) = world.notice_rows()
-    assert row.status == "parked"
+    assert row.status == "failed"
     assert 29 < minutes_left(row) <= 60
     assert world.sweep() == []
     world.no_faults()
@@ -125,9 +125,9 @@ def test_it_is_given_up_after_three_days_and_comes_back_by_itself(
 
 
 def come_back(world: World) -> None:
-    """Let the time of what is parked have come, and do what the sweep asks for then."""
+    """Let the time of what is failed have come, and do what the sweep asks for then."""
     world.let_time_pass()
-    world.let_parked_come_back()
+    world.let_failed_come_back()
     assert world.sweep() == [("sync_company", world.connection_id)]
     world.sync_at_once()
 
@@ -141,13 +141,13 @@ def test_what_a_record_is_to_blame_for_comes_back_after_a_minute_then_hourly(
     world.poison("Invoice", "2", fault=poisoned())
     world.sync()
     (first,) = [row for row in world.notice_rows() if row.entity_id == "2"]
-    assert (first.status, first.error_class) == ("parked", "Poisoned")
+    assert (first.status, first.error_class) == ("failed", "Poisoned")
     assert 0.4 < minutes_left(first) <= 1
     pauses = []
     for _ in range(8):
         come_back(world)
         (row,) = [row for row in world.notice_rows() if row.entity_id == "2"]
-        assert (row.status, row.handled_at) == ("parked", first.handled_at)
+        assert (row.status, row.handled_at) == ("failed", first.handled_at)
         pauses.append(minutes_left(row))
     assert 0.9 < pauses[0] <= 2
     assert all(29 < pause <= 60 for pause in pauses[5:])
@@ -164,18 +164,18 @@ def test_what_cannot_be_mapped_is_looked_at_once_a_day_in_the_end(world: World) 
     world.be_tried(times=40, since=timedelta(0))
     world.sync()
     (row,) = world.notice_rows()
-    assert row.status == "parked"
+    assert row.status == "failed"
     assert 12 * 60 - 1 < minutes_left(row) <= 24 * 60
 
 
-def test_a_parked_one_that_meets_an_outage_stays_parked(world: World) -> None:
+def test_a_failed_one_that_meets_an_outage_stays_failed(world: World) -> None:
     heard(world, "1")
     world.poison("Invoice", "1")
     world.sync()
     world.faults({"preset": "503-html"})
     come_back(world)
     (row,) = world.notice_rows()
-    assert (row.status, row.error_class) == ("parked", "TransientError")
+    assert (row.status, row.error_class) == ("failed", "TransientError")
     assert minutes_left(row) <= 60
 
 
@@ -190,19 +190,19 @@ def test_one_whose_worker_died_each_time_comes_back_alone_and_dies_once(world: W
 
     assert [die() for _ in range(5)] == [1] * 5
     world.sync()
-    assert [status for status, _ in world.notices()] == ["parked"]
-    world.let_parked_come_back()
+    assert [status for status, _ in world.notices()] == ["failed"]
+    world.let_failed_come_back()
     assert die() == 1
     assert die() == 0
     world.sync()
     (row,) = world.notice_rows()
-    assert (row.status, row.error_class) == ("parked", "Unforeseen")
+    assert (row.status, row.error_class) == ("failed", "Unforeseen")
     come_back(world)
     assert world.notices() == [("done", "created")]
 
 
 @pytest.mark.both_databases("their errors differ")
-def test_an_error_of_our_database_is_no_loss_and_parks_nothing(world: World) -> None:
+def test_an_error_of_our_database_is_no_loss_and_fails_nothing(world: World) -> None:
     world.simulator.simulator.switch({"requests_per_second": None})
     heard(world, "1", "2")
     for number in range(1, 8):
