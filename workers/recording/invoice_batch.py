@@ -1,0 +1,502 @@
+"""One batch of reads: what of it is newer than the record is mapped, judged and written.
+
+What the batch would withdraw beyond the limit is left out of it.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy.orm import Session
+
+from service.database.engine import after_commit
+from service.database.tables import Customer, Document, Invoice
+from service.domain import Action, RevisionCause, RuleCode
+from service.errors import ApprovalNeeded, Disconnected, SyncError, Unmappable
+from service.infactor import document_lifecycle
+from service.infactor.document_lifecycle import Decision, columns_of
+from service.infactor.rules.facts import decoded
+from service.kit.clock import now
+from service.store import (
+    approvals,
+    connections,
+    customers,
+    event_feed,
+    invoice_events,
+    invoice_twins,
+    invoices,
+    judging_queue,
+    quickbooks_times,
+    revision_chain,
+)
+from service.store.event_feed import Happening
+from service.store.invoice_events import Noted
+from service.store.invoice_twins import Key
+from service.store.invoices import InvoiceRow, RecordedVersion
+from service.store.judging_queue import RecordedReasons
+from workers.company import RecordedCompany
+from workers.reading.reads import CompleteReads, Read
+from workers.recording.invoice_rows import (
+    InvoiceBasis,
+    InvoiceRows,
+    judged_revision,
+    keys_of,
+    revision,
+    row_of,
+    sale,
+    same,
+)
+from workers.recording.judge_batch import DUPLICATES, Judge, kept
+from workers.recording.outcome import Outcome, Recorded
+from workers.recording.withdrawal_limit import check_withdrawals
+
+log = structlog.get_logger(__name__)
+
+R = TypeVar("R", InvoiceRow, RecordedReasons)
+
+
+class InvoiceBatch:
+    """What was read of one company; written in its caller's transaction, without a call to it."""
+
+    def __init__(
+        self,
+        company: RecordedCompany,
+        session: Session,
+        cause: RevisionCause,
+        voided: frozenset[str],
+        *,
+        overrule: bool = False,
+    ) -> None:
+        self._company = company
+        self._session = session
+        self._cause = cause
+        self._voided = voided
+        self._overrule = overrule
+        at = now()
+        self._rows = InvoiceRows(company, at, quickbooks_times.latest(session))
+        self._judge = Judge(session, company.services.settings, company.connection_id, at)
+        self._recorded = Recorded()
+        self._withheld: Mapping[str, str] = {}
+        self._were_unproven: set[str] = set()
+        # The keys, now and before, of invoices that may now be duplicates of others, or these of
+        # them; those apart that were judged together.
+        self._moved: list[dict[str, set[Key]]] = []
+        self._customers_changed = False
+
+    @property
+    def moves_accounts(self) -> bool:
+        """Whether the batch may have changed what a buyer has open."""
+        return self._customers_changed or any(one.revision is not None for one in self._recorded)
+
+    def write_within_limit(self, reads: CompleteReads) -> Recorded:
+        """Write the batch, but leave what would be withdrawn beyond the limit to an operator."""
+        return self._within_limit(partial(self.write, reads))
+
+    def judge_within_limit(self, ids: Collection[str]) -> Recorded:
+        """Write what the rules say of these invoices now, and leave the same to an operator."""
+        recorded = self._within_limit(partial(self._judge_again, ids))
+        # Whatever an operator confirms is read once more, and must not count as unchanged.
+        withheld = {one.invoice_id: "" for one in recorded if one.withheld}
+        invoices.keep_digests(self._session, withheld)
+        return recorded
+
+    def _within_limit(self, write: Callable[[], Recorded]) -> Recorded:
+        company, session = self._company, self._session
+        try:
+            with session.begin_nested():
+                recorded = write()
+                check_withdrawals(session, company.connection_id, recorded, None)
+                return recorded
+        except ApprovalNeeded as e:
+            stopped = e
+        session.expire_all()  # what was undone may have been read
+        self._recorded, self._withheld, self._moved = Recorded(), recorded.withdrawn, []
+        recorded = write()
+        approvals.withhold(
+            session,
+            company.connection_id,
+            recorded.withheld,
+            stopped.why,
+            stopped.named,
+            stopped.reasons,
+            now(),
+        )
+        after_commit(
+            session,
+            log.warning,
+            "withdrawals.withheld",
+            connection=company.connection_id,
+            withdrawals=stopped.withdrawals,
+            offered=stopped.offered,
+        )
+        return recorded
+
+    def write(self, reads: CompleteReads) -> Recorded:
+        """Write all of the batch that is newer than what is recorded, and is not withheld."""
+        # One batch at a time for each company: customers stay as they are while invoices are
+        # mapped with them.
+        self._lock_company()
+        changed_customers = customers.store(
+            self._session,
+            self._company.connection_id,
+            reads.customers.values(),
+            now(),
+            overrule=self._overrule,
+        )
+        self._customers_changed = bool(changed_customers)
+        for quickbooks_id, error in reads.failed.items():
+            self._fail(quickbooks_id, error)
+        for place, error in reads.unnamed.items():
+            self._recorded.append(Outcome(place=place, error=error))
+        found = self._identified(reads.found)
+        self._note_times_ahead(
+            [read.entity.last_updated for read in found.values()]
+            + [customer.last_updated for customer in reads.customers.values()]
+        )
+        ids = {self._company.invoice_id(i) for i in [*found, *reads.gone]}
+        versions = invoices.lock_versions(self._session, ids)
+        bases = self._bases(found, versions)
+        new = {
+            i: basis
+            for i, basis in bases.items()
+            if self._differs(basis, changed_customers, versions)
+        }
+        known = self._known([*new, *reads.gone], versions)
+        rows = [*self._mapped(new, known), *self._deletions(reads.gone, known)]
+        # What is withheld stays as it is, and others are judged beside that.
+        self._keep(self._judge.judged(self._unless_withheld(rows)), known)
+        self._note_unchanged(bases.keys() - new.keys(), versions)
+        if changed_customers:
+            self._remap(changed_customers, skip=ids)
+        return self._recorded
+
+    def ask_for_neighbours(self) -> None:
+        """Ask for the invoices to be judged again that share, or shared, a sale with those written.
+
+        They may be another company's, which has transactions of its own. Those that were judged
+        together know each other, but not what was remapped after them.
+        """
+        if not self._rows.settings.rules.asks_any(DUPLICATES):
+            return
+        session, services = self._session, self._company.services
+        environment = services.settings.quickbooks_environment
+        ids: set[str] = set()
+        for moved in self._moved:
+            ids |= invoice_twins.neighbours(session, environment, moved)
+        for connection_id in sorted(invoice_twins.ask(session, ids)):
+            after_commit(session, services.jobs.judge, connection_id)
+
+    def _judge_again(self, ids: Collection[str]) -> Recorded:
+        session, connection_id = self._session, self._company.connection_id
+        connections.lock(session, connection_id)
+        # Invoices before what is asked for, as whoever delivers or polls locks them.
+        before = self._unless_withheld(judging_queue.lock(session, ids), remapped=True)
+        judging_queue.answered(session, connection_id, ids)
+        judgements = self._judge.judgements({row.id: decoded(row.facts) for row in before})
+        rows = [
+            row._replace(hold=hold, holds=holds, signals=signals, revision=row.revision + 1)
+            for row in before
+            for hold in (judgements[row.id].hold,)
+            for holds, signals in (kept(judgements[row.id]),)
+            if (holds, signals) != (row.holds, row.signals)
+        ]
+        if not rows:
+            return self._recorded
+        self._note_unproven(before)
+        judging_queue.save(session, rows, self._rows.at)
+        revisions = [judged_revision(row, self._rows.at, self._cause) for row in rows]
+        invoices.add_revisions(session, revision_chain.linked(session, connection_id, revisions))
+        actions = self._actions(rows)
+        self._tell(rows, revisions, {row.id: row for row in before}, actions)
+        self._recorded += [self._written(row, actions[row.id], remapped=True) for row in rows]
+        return self._recorded
+
+    def _actions(self, rows: Sequence[RecordedReasons]) -> dict[str, Action]:
+        """Return what these rows, which were judged again, do to Infactor's documents.
+
+        Those are stored if nothing is delivered. Else no document is read as a whole.
+        """
+        ids = [row.id for row in rows]
+        if not self._rows.settings.delivers:
+            stored = invoices.load(self._session, ids)
+            return self._deliver([row_of(invoice) for invoice in stored.values()])
+        states = invoices.document_states(self._session, ids)
+        actions = {}
+        for row in rows:
+            state, withdrawn = states.get(row.id, (None, False))
+            actions[row.id] = document_lifecycle.action_of(
+                state,
+                RuleCode(row.hold) if row.hold else None,
+                withdrawn=withdrawn,
+                withdraw=self._rows.settings.infactor_withdraw,
+            )
+        return actions
+
+    def _note_times_ahead(self, times: Sequence[datetime]) -> None:
+        if times and max(times) > self._rows.latest:
+            quickbooks_times.note_ahead(self._session, self._company.connection_id, max(times))
+
+    def _unless_withheld(self, rows: Sequence[R], *, remapped: bool = False) -> list[R]:
+        """Return the rows that may be written; the others keep what is recorded of them."""
+        self._recorded += [
+            Outcome(
+                quickbooks_id=row.quickbooks_id,
+                invoice_id=row.id,
+                hold=RuleCode(self._withheld[row.id]),
+                remapped=remapped,
+                withheld=True,
+            )
+            for row in rows
+            if row.id in self._withheld
+        ]
+        return [row for row in rows if row.id not in self._withheld]
+
+    def _fail(self, quickbooks_id: str, error: SyncError) -> None:
+        self._recorded.append(Outcome(quickbooks_id=quickbooks_id, error=error))
+
+    def _lock_company(self) -> None:
+        """Raise Disconnected if the company was disconnected or handed over since it was read."""
+        connection_id, supplier_id = self._company.connection_id, self._company.supplier_id
+        connections.lock(self._session, connection_id)
+        if not connections.is_held_by(self._session, connection_id, supplier_id):
+            raise Disconnected("the connection ended while its company was being read")
+
+    def _identified(self, reads: Sequence[Read]) -> dict[str, Read]:
+        """Return what has an Id and a version, by QuickBooks Id."""
+        found: dict[str, Read] = {}
+        for read in reads:
+            try:
+                found[read.entity.id] = read
+            except Unmappable as e:
+                self._fail(str(read.raw.get("Id"))[:64], e)
+        return found
+
+    def _bases(
+        self, found: dict[str, Read], versions: dict[str, RecordedVersion]
+    ) -> dict[str, InvoiceBasis]:
+        buyers = self._buyers(found.values())
+        bases = {}
+        for quickbooks_id, read in found.items():
+            before = versions.get(self._company.invoice_id(quickbooks_id))
+            called_void = quickbooks_id in self._voided or bool(before and before.void_noticed)
+            chain = customers.chain(buyers, read.customer_id)
+            bases[quickbooks_id] = InvoiceBasis(read, chain, called_void)
+        return bases
+
+    def _differs(
+        self,
+        basis: InvoiceBasis,
+        changed_customers: Collection[str],
+        versions: dict[str, RecordedVersion],
+    ) -> bool:
+        """Return whether the record may have to become another one: mapping tells for sure."""
+        before = versions.get(self._company.invoice_id(basis.read.entity.id))
+        if self._cause == RevisionCause.RECONCILE:
+            return True  # something differs, and the digest may be what is wrong
+        if before is None or any(c.quickbooks_id in changed_customers for c in basis.chain):
+            return True
+        return before.digest != self._rows.digest(basis)
+
+    def _known(
+        self, quickbooks_ids: Collection[str], versions: dict[str, RecordedVersion]
+    ) -> dict[str, Invoice]:
+        ids = {self._company.invoice_id(i) for i in quickbooks_ids}
+        return invoices.load(self._session, ids & versions.keys())
+
+    def _note_unchanged(
+        self, quickbooks_ids: Collection[str], versions: dict[str, RecordedVersion]
+    ) -> None:
+        ids = {i: self._company.invoice_id(i) for i in quickbooks_ids}
+        offered = invoices.offered(self._session, ids.values())
+        self._recorded += [
+            _unwritten(i, id_, versions[id_].hold, is_offered=id_ in offered)
+            for i, id_ in ids.items()
+        ]
+
+    def _mapped(
+        self, bases: dict[str, InvoiceBasis], known: dict[str, Invoice]
+    ) -> list[InvoiceRow]:
+        rows = []
+        for quickbooks_id, basis in bases.items():
+            before = known.get(self._company.invoice_id(quickbooks_id))
+            try:
+                row = self._rows.read(basis, before)
+            except Unmappable as e:
+                self._fail(quickbooks_id, e)
+            else:
+                rows.append(row)
+        return rows
+
+    def _deletions(self, gone: dict[str, int], known: dict[str, Invoice]) -> list[InvoiceRow]:
+        return [
+            self._rows.deletion(i, fetch_number, known.get(self._company.invoice_id(i)))
+            for i, fetch_number in gone.items()
+        ]
+
+    def _buyers(self, reads: Iterable[Read]) -> dict[str, Customer]:
+        wanted = {i for read in reads if (i := read.customer_id)}
+        return customers.load_with_parents(self._session, self._company.connection_id, wanted)
+
+    def _remap(self, changed: set[str], skip: set[str]) -> None:
+        """Map the invoices of changed customers again, from the recorded originals."""
+        connection_id = self._company.connection_id
+        concerned = customers.with_children(self._session, connection_id, changed)
+        theirs = invoices.of_customers(self._session, connection_id, concerned)
+        stored = invoices.load(self._session, {id_ for id_, *_ in theirs} - skip)
+        reads = {id_: Read(one.source, one.fetch_number) for id_, one in stored.items()}
+        buyers = self._buyers(reads.values())
+        rows = []
+        for id_, invoice in stored.items():
+            try:
+                chain = customers.chain(buyers, reads[id_].customer_id)
+                basis = InvoiceBasis(reads[id_], chain, invoice.void_noticed)
+                rows.append(self._rows.read(basis, invoice))
+            except Unmappable as e:  # it stays as it is
+                self._fail(invoice.quickbooks_id, e)
+        rows = self._judge.judged(self._unless_withheld(rows, remapped=True))
+        actions = self._write_newer(rows, stored, remap=True)
+        self._recorded += [
+            self._written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
+        ]
+
+    def _keep(self, rows: Sequence[InvoiceRow], known: dict[str, Invoice]) -> None:
+        actions = self._write_newer(rows, known)
+        offered = invoices.offered(self._session, [r.id for r in rows if r.id not in actions])
+        for row in rows:
+            if row.id in actions:
+                self._recorded.append(self._written(row, actions[row.id]))
+                continue
+            before = known.get(row.id)
+            hold = before.hold if before else row.hold
+            self._recorded.append(
+                _unwritten(row.quickbooks_id, row.id, hold, is_offered=row.id in offered)
+            )
+
+    def _note_unproven(self, before: Iterable[InvoiceRow | RecordedReasons]) -> None:
+        """Note which of these were held before because nothing proved them, if that withdraws."""
+        if self._rows.settings.infactor_withdraw:
+            self._were_unproven.update(row.id for row in before if row.hold == RuleCode.UNPROVEN)
+
+    def _written(
+        self, row: InvoiceRow | RecordedReasons, action: Action, *, remapped: bool = False
+    ) -> Outcome:
+        return Outcome(
+            quickbooks_id=row.quickbooks_id,
+            invoice_id=row.id,
+            action=action,
+            hold=RuleCode(row.hold) if row.hold else None,
+            revision=row.revision,
+            remapped=remapped,
+            was_unproven=row.id in self._were_unproven,
+            judged_unproven=self._cause is RevisionCause.RULES
+            and any(one["code"] == RuleCode.UNPROVEN for one in row.holds),
+        )
+
+    def _write_newer(
+        self, rows: Sequence[InvoiceRow], known: dict[str, Invoice], *, remap: bool = False
+    ) -> dict[str, Action]:
+        """Write the rows that differ from the record; return each one's action in Infactor."""
+        before = {invoice_id: row_of(invoice) for invoice_id, invoice in known.items()}
+        alike = {row.id: row.digest for row in rows if same(before.get(row.id), row)}
+        invoices.keep_digests(self._session, alike)
+        changed = [row for row in rows if row.id not in alike]
+        accepted = invoices.upsert_if_newer(
+            self._session, changed, remap=remap, overrule=self._overrule and not remap
+        )
+        written = [row for row in changed if row.id in accepted]
+        self._note_unproven(before.values())
+        moved = {}
+        for row in written:
+            was = before.get(row.id)
+            if was is None or sale(was) != sale(row):
+                moved[row.id] = {*keys_of(row), *(keys_of(was) if was else ())}
+        self._moved.append(moved)
+        revisions = [revision(row, before.get(row.id), self._cause) for row in written]
+        connection_id = self._company.connection_id
+        invoices.add_revisions(
+            self._session, revision_chain.linked(self._session, connection_id, revisions)
+        )
+        actions = self._deliver(written)
+        self._tell(written, revisions, before, actions)
+        return actions
+
+    def _tell(
+        self,
+        written: Sequence[Noted],
+        revisions: Sequence[dict[str, Any]],
+        before: Mapping[str, Noted],
+        actions: Mapping[str, Action],
+    ) -> None:
+        """Write an event of each new revision, and of its delivery if nothing else delivers it."""
+        happenings = self._happenings(written, revisions, before, actions)
+        event_feed.tell(self._session, happenings, self._rows.at)
+
+    def _happenings(
+        self,
+        written: Sequence[Noted],
+        revisions: Sequence[dict[str, Any]],
+        before: Mapping[str, Noted],
+        actions: Mapping[str, Action],
+    ) -> Iterator[Happening]:
+        for row, line in zip(written, revisions, strict=True):
+            yield from invoice_events.of_revision(row, before.get(row.id), line)
+            if not self._rows.settings.delivers:
+                yield from invoice_events.of_delivery(
+                    row.connection_id, row.id, actions[row.id], row.revision
+                )
+
+    def _deliver(self, rows: Sequence[InvoiceRow]) -> dict[str, Action]:
+        """Decide what these rows do to Infactor's documents; store that if nothing is delivered."""
+        current = invoices.documents(self._session, [row.id for row in rows])
+        decisions = {row.id: self._decide(row, current.get(row.id)) for row in rows}
+        if self._rows.settings.delivers:  # the deliveries store what Infactor has
+            return {invoice_id: decision.action for invoice_id, decision in decisions.items()}
+        invoices.write_documents(
+            self._session,
+            [
+                self._document_row(row, document, decisions[row.id].action)
+                for row in rows
+                if (document := decisions[row.id].document) is not None
+            ],
+        )
+        return {invoice_id: decision.action for invoice_id, decision in decisions.items()}
+
+    def _document_row(
+        self, row: InvoiceRow, document: Mapping[str, Any], action: Action
+    ) -> dict[str, Any]:
+        written = {
+            "invoice_id": row.id,
+            "connection_id": row.connection_id,
+            "supplier_id": self._company.supplier_id,
+            **columns_of(document),
+            "currency": row.currency,
+            "revision": row.revision,
+            "written_at": row.recorded_at,
+        }
+        if action is Action.CREATE:  # as it is mapped, which is JSON already
+            written["document"] = row.mapped_text
+        return written
+
+    def _decide(self, row: InvoiceRow, current: Document | None) -> Decision:
+        if row.mapped is None:  # deleted before it was ever read
+            return Decision(Action.HOLD)
+        return document_lifecycle.decide(
+            current.document if current else None,
+            row.mapped,
+            RuleCode(row.hold) if row.hold else None,
+            withdraw=self._rows.settings.infactor_withdraw,
+            handed_over=current is not None and current.supplier_id != self._company.supplier_id,
+        )
+
+
+def _unwritten(
+    quickbooks_id: str, invoice_id: str, hold: str | None, *, is_offered: bool
+) -> Outcome:
+    return Outcome(
+        quickbooks_id=quickbooks_id,
+        invoice_id=invoice_id,
+        action=Action.UNCHANGED if is_offered else Action.HOLD,
+        hold=RuleCode(hold) if hold else None,
+    )
