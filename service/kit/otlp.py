@@ -3,7 +3,7 @@
 Attributes hold ids and counts, never a name, an amount or a token; an error only its class.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 
@@ -26,7 +26,6 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from service.kit.tracing import Members
 from service.kit.version import PROJECT, released_version
 
 _MOST_SPANS = 100  # of one batch; a burst brings hundreds of webhooks at once
@@ -71,8 +70,13 @@ class Traces:
             yield
 
     @contextmanager
-    def work(self, name: str, connection_id: str, members: Members) -> Iterator[None]:
-        """Continue the trace of each webhook of the batch, which is the block."""
+    def work(
+        self, name: str, connection_id: str, members: Mapping[str | None, Sequence[str]]
+    ) -> Iterator[None]:
+        """Continue the trace of each webhook of the batch, which is the block.
+
+        `members` as in `tracing.Members`.
+        """
         links: list[Link] = []
         with ExitStack() as spans:
             for webhook_id, ids in list(members.items())[:_MOST_SPANS]:
