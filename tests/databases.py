@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from service.database.engine import Database
 from service.database.schema import migrate
@@ -94,6 +94,20 @@ def fresh(kind: str, request: pytest.FixtureRequest) -> str:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(_EMPTY)
     return url
+
+
+def forget_statistics(database: Database) -> None:
+    """Let PostgreSQL plan as in a new database, whatever earlier tests had in the tables."""
+    if database.is_sqlite:
+        return
+    with database.write() as session:
+        session.execute(
+            text(
+                "UPDATE pg_class SET reltuples = -1, relpages = 0"
+                " WHERE relnamespace = 'public'::regnamespace"
+            )
+        )
+        session.execute(text("DELETE FROM pg_statistic"))
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from service.database.tables.invoices import (
 )
 from service.database.types import among, condition
 from service.errors import ConfigurationError
+from tests.databases import forget_statistics
 
 TABLES = {*Base.metadata.tables, "alembic_version"}
 MIGRATE = """
@@ -151,6 +152,7 @@ def test_an_index_answers_what_it_is_for(database: Database, what: str) -> None:
     sql = str(query.compile(database.engine))
     explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
     one: Any = ('["qbk-1"]',) if database.is_sqlite else {"ids": ["qbk-1"]}
+    forget_statistics(database)
     with database.engine.connect() as connection:
         if not database.is_sqlite:
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
