@@ -137,7 +137,10 @@ ANSWERED: dict[str, tuple[Select[Any], str]] = {
         .where(condition(WITHDRAWN)),
         "ix_documents_withdrawn",
     ),
-    "alarming": (select(Finding.id).where(condition(ALARMING)), "ix_findings_alarming"),
+    "alarming": (
+        select(Finding.id).where(Finding.connection_id == text("'c'"), condition(ALARMING)),
+        "ix_findings_alarming",
+    ),
     "outgoing": (
         select(Outgoing.error).where(Outgoing.delivered_revision < Outgoing.revision),
         "ix_delivery_states_outgoing",
