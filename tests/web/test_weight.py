@@ -76,6 +76,6 @@ class TestOfOperators:
     def test_every_page_is_light_and_asks_nobody_else(self, place: Place, company: str) -> None:
         add_samples(place, *(timedelta(minutes=5 * n) for n in range(1, 8640, 2)))
         of_company = f"/ops/connections/{company}"
-        names = ("notices", "runs", "runs/1", "alerts", "audit", "findings", "ledger", "invite")
+        names = ("events", "runs", "runs/1", "alerts", "audit", "findings", "ledger", "invite")
         pages = ["/ops/", "/ops/?range=30d", of_company, *(f"/ops/{name}" for name in names)]
         assert_light(operator(place), [*pages, "/ops/connections", "/ops/invoices?q=1"])

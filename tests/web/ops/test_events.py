@@ -306,7 +306,7 @@ class TestOnPostgreSQL:
     def test_what_no_text_of_a_database_can_be_is_nothing_to_find(
         self, browser: TestClient
     ) -> None:
-        for page in ("notices", "connections"):
+        for page in ("events", "connections"):
             assert browser.get(f"/ops/{page}?q=a%00b").status_code == 200
             assert browser.post(f"/ops/{page}", data={"q": "a\0b@"}).status_code == 303
 
@@ -315,7 +315,7 @@ class TestOnPostgreSQL:
     ) -> None:
         failed = add(place, company, "failed", intuit_tid="1-abc", webhook_id="e" * 32)
         add_finding(place, company, "critical")
-        pages = ("", "?range=30d", "connections", "findings", "notices?status=stuck")
+        pages = ("", "?range=30d", "connections", "findings", "events?status=stuck")
         for page in (*pages, f"connections/{company}", f"findings?company={company}"):
             assert browser.get(f"/ops/{page}").status_code == 200, page
         for after in (company, "nobody"):

@@ -38,7 +38,7 @@ def test_the_alarm_stands_above_everything_and_the_range_beside_the_charts(
         page.index(mark)
         for mark in ('id="wrong"', 'id="figures"', 'id="course"', '<div class="charts">')
     )
-    for address in ("connections?state=dead", "notices?status=failed"):
+    for address in ("connections?state=dead", "events?status=failed"):
         assert f'href="/ops/{address}"><strong>' in page
     assert page.index("<h1>") < alarm < figures < ranges < charts_
     assert '<a id="range-7d" href="/ops/?range=7d#course" aria-current="true">7 days</a>' in page
