@@ -90,7 +90,7 @@ def _by_company(
 ) -> Iterator[tuple[str, list[T]]]:
     """Yield each company's part of a page, for a transaction of its own.
 
-    A page has invoices of any companies: one transaction would hold them all while it waits for one.
+    A page has invoices of any company: one transaction would hold all while it waits for one.
     """
     found: dict[str, list[T]] = {}
     for one in some:
