@@ -280,11 +280,13 @@ def _has_status(
     if status.kind == "any":
         return []
     if status.kind == "states":
-        return [Invoice.id.in_(_there(status, connection_id, supplier_id))]
+        there = _there(status, connection_id, supplier_id)
+        return [Invoice.id.in_(there), _not_gone(connection_id)]
     if status.kind == "in infactor":
         # Each comes out of an index alone; most have been withdrawn nowhere.
         there = _of_supplier(connection_id, supplier_id)
-        return [Invoice.id.in_(there), Invoice.id.not_in(there.where(condition(WITHDRAWN)))]
+        withdrawn = Invoice.id.not_in(there.where(condition(WITHDRAWN)))
+        return [Invoice.id.in_(there), withdrawn, _not_gone(connection_id)]
     if status.kind == "changed":
         of_company = Finding.connection_id == connection_id
         return [Invoice.id.in_(findings.changed(of_company))]
@@ -309,6 +311,11 @@ def _there(status: StatusFilter, connection_id: str, supplier_id: int) -> Select
     if State.INVOICE_REJECTED in status.states:
         return query.where(not_(condition(WITHDRAWN)))
     return query
+
+
+def _not_gone(connection_id: str) -> ColumnElement[bool]:
+    """A condition: nobody is known to have deleted the invoice's document in Infactor."""
+    return Invoice.id.not_in(findings.missing([connection_id]))
 
 
 def _of_supplier(connection_id: str, supplier_id: int) -> Select[str]:

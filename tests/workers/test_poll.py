@@ -13,7 +13,7 @@ from tests.servers import wait_until
 from tests.store.delivery_rows import DeliveryRows
 from tests.store.test_row_locks import is_waited_for
 from tests.workers.delivering import Delivering
-from tests.workers.world import World, an_invoice
+from tests.workers.world import World, a_customer, an_invoice
 from workers.delivery.circuit import reaching_infactor
 from workers.delivery.poll import note_changes, poll_buyers, poll_documents, read_page
 
@@ -233,6 +233,15 @@ def test_a_buyer_who_registers_later_sees_the_invoice_then(delivering: Deliverin
     record = delivering.record()
     assert [one["code"] for one in record.fixed] == ["buyer_not_registered"]
     assert record.fixed_at is not None
+
+
+def test_nobody_has_registered_where_the_address_was_removed(delivering: Delivering) -> None:
+    delivering.world.put("Customer", a_customer(PrimaryEmailAddr={"Address": ""}))
+    delivering.arrive(an_invoice(BillEmail={"Address": "buyer@example.com"}))
+    assert delivering.addressed()[2] == ["buyer_not_registered"]
+    delivering.arrive(an_invoice(BillEmail={"Address": ""}))
+    assert delivering.addressed() == ("", "", [])
+    assert delivering.record().fixed == []
 
 
 def test_a_buyer_who_decided_is_not_said_to_have_been_fixed(delivering: Delivering) -> None:

@@ -275,7 +275,7 @@ class DeliveryResults:
         warnings = [] if action is Action.FROZEN else list(delivery.order.warnings)
         if warnings != sent.delivery_warnings:
             self._warnings[sent.id] = warnings
-            if not warnings and action is not Action.FROZEN:
+            if not warnings and action is not Action.FROZEN and _has_registered(delivery):
                 self._fixed[sent.id] = sent.delivery_warnings
         if result.newer is not None:
             self._catch_up(current, sent, result.newer)
@@ -356,6 +356,14 @@ class DeliveryResults:
             if result.action is Action.FROZEN and result.before is not None
             else []
         )
+
+
+def _has_registered(delivery: Delivery) -> bool:
+    """Return whether an order without a warning has none because the buyer has an account.
+
+    One that offers nothing, or names no address, has none either.
+    """
+    return delivery.order.mapped is not None and bool(addresses_of(delivery.invoice))
 
 
 def _happenings(delivery: Delivery, result: DeliveryResult, action: Action) -> Iterator[Happening]:

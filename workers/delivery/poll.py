@@ -18,6 +18,7 @@ from service.infactor.users import preferred
 from service.kit.clock import now
 from service.services import Services
 from service.store import connections, documents, event_feed, findings, infactor_outbox
+from service.store.infactor_outbox import Outgoing
 from workers.delivery.circuit import InfactorUnavailable, reaching_infactor
 from workers.delivery.deliver import addresses_of, key_of
 from workers.delivery.findings import DocumentChange, decided, keep_changes
@@ -86,7 +87,7 @@ def note_changes(
 
 
 def _by_company(
-    some: Iterable[T], invoice: Callable[[T], Invoice]
+    some: Iterable[T], invoice: Callable[[T], Invoice | Outgoing]
 ) -> Iterator[tuple[str, list[T]]]:
     """Yield each company's part of a page, for a transaction of its own.
 
