@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import Document, Invoice
 from service.database.tables.invoices import OFFERED, OUTSIDE
-from service.database.types import condition
+from service.database.types import condition, money_sum
 from service.domain import APPROVED, State
 from service.store import findings
 
@@ -88,7 +88,7 @@ def _in_infactor(
             Document.state,
             Document.currency,
             func.count(),
-            func.sum(Document.total),
+            money_sum(Document.total),
         )
         .where(
             Document.connection_id.in_(connection_ids),
@@ -106,7 +106,7 @@ def _outside(connection_ids: Collection[str], supplier_id: int) -> Executable:
         or_(~Document.withdrawn, Document.supplier_id != supplier_id),
     )
     return (
-        select(Invoice.connection_id, Invoice.currency, func.count(), func.sum(Invoice.total))
+        select(Invoice.connection_id, Invoice.currency, func.count(), money_sum(Invoice.total))
         .where(
             Invoice.connection_id.in_(connection_ids),
             condition(OUTSIDE),

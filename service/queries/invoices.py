@@ -37,6 +37,7 @@ from service.database.tables.invoices import (
     WITHDRAWN,
 )
 from service.database.types import condition
+from service.database.upsert import chunked
 from service.domain import State
 from service.store import findings
 from service.store.invoices import folded, may_be_shown
@@ -160,13 +161,13 @@ def counts(
         return {}
     mixed = others_too(session, wanted.connection_ids, wanted.supplier_id)
     every = [_of_each(session, replace(wanted, status=one), mixed) for one in filters]
-    numbers = union_all(
-        *(
-            select(literal(c), *(_counted(of_each[c]) for of_each in every))
-            for c in wanted.connection_ids
+    found: dict[str, tuple[int, ...]] = {}
+    for some in chunked(list(wanted.connection_ids)):
+        numbers = union_all(
+            *(select(literal(c), *(_counted(of_each[c]) for of_each in every)) for c in some)
         )
-    )
-    return {c: tuple(found) for c, *found in session.execute(numbers)}
+        found |= {c: tuple(of_company) for c, *of_company in session.execute(numbers)}
+    return found
 
 
 def _counted(query: Select[Any]) -> ScalarSelect[int]:
@@ -210,10 +211,16 @@ def _ids(
         beyond = tuple_(key, id_) < there if down else tuple_(key, id_) > there
         parts = [part.where(beyond) for part in parts]
     order = _order(key, id_, down=down)
-    firsts = (part.order_by(*order).limit(limit).subquery() for part in parts)
-    merged = union_all(*(select(first) for first in firsts)).subquery()
+    firsts: list[Select[Any]] = [part.order_by(*order).limit(limit) for part in parts]
+    while len(firsts) > 1:
+        firsts = [_merged(some, limit, down=down) for some in chunked(firsts)]
+    return list(session.scalars(firsts[0]))
+
+
+def _merged(parts: Sequence[Select[Any]], limit: int, *, down: bool) -> Select[Any]:
+    merged = union_all(*(select(part.subquery()) for part in parts)).subquery()
     order = _order(merged.c.key, merged.c.id, down=down)
-    return list(session.scalars(select(merged.c.id).order_by(*order).limit(limit)))
+    return select(merged).order_by(*order).limit(limit)
 
 
 def _sort_key(session: Session, wanted: Wanted) -> ColumnElement[Any]:
