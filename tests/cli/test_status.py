@@ -90,7 +90,7 @@ def test_an_empty_database_is_not_wrong(place: Place) -> None:
     ended = place.run("status")
     assert ended.returncode == 0
     assert "companies   none\n" in ended.stdout
-    assert "deliveries  none yet\n" in ended.stdout
+    assert "webhooks    none yet\n" in ended.stdout
     assert "reconciled" not in ended.stdout
     assert "worker      never seen\n" in ended.stdout
 
