@@ -165,7 +165,9 @@ class _Walkthrough:
     def _document(self) -> dict[str, Any] | None:
         with self._stack.database.read() as session:
             found = session.scalars(
-                select(Document).join(Invoice).where(Invoice.quickbooks_id == _NEW_ID)
+                select(Document)
+                .join(Invoice, Invoice.id == Document.invoice_id)
+                .where(Invoice.quickbooks_id == _NEW_ID)
             ).first()
         return found.document if found else None
 

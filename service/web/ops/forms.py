@@ -21,7 +21,7 @@ LOGIN = "/ops/login"
 _INSIDE = re.compile(r"/ops/(?!login\b)(?:[\w-]+(?:/[\w-]+)*)?(?:\?[\w=&.%+~,-]*)?", re.ASCII)
 _LONGEST = 500
 _OF_ACTIONS = re.compile(
-    r"(/ops/(?:connections|runs|notices)/[\w-]+|/ops/(?:notices|findings))/[\w/-]+", re.A
+    r"(/ops/(?:connections|runs|events)/[\w-]+|/ops/(?:events|findings))/[\w/-]+", re.A
 )
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")

@@ -19,7 +19,7 @@ def test_who_logs_in_comes_to_where_they_wanted_to_go(place: Place) -> None:
     browser = place.browser()
     answer = browser.get("/ops/events?status=failed")
     where = answer.headers["location"]
-    assert where == "/ops/login?next=%2Fops%2Fnotices%3Fstatus%3Dfailed"
+    assert where == "/ops/login?next=%2Fops%2Fevents%3Fstatus%3Dfailed"
     page = browser.get(where)
     assert '<input type="hidden" name="next" value="/ops/events?status=failed">' in page.text
     answer = try_to_log_in(browser, next=unquote(where.partition("next=")[2]))
