@@ -88,7 +88,7 @@ class Money(TypeDecorator[Decimal]):
 
 
 class money_sum(FunctionElement[Any]):
-    """The sum of a column of Money; NULL of none.
+    """The sum of amounts, as Money; NULL of none.
 
     A SUM that is beyond SQLite's whole numbers is an error there. So it sums whole units and the
     rest apart: then only such a sum is rounded, to 15 digits.
@@ -100,8 +100,9 @@ class money_sum(FunctionElement[Any]):
 
 @compiles(money_sum, "sqlite")
 def _sqlite_money_sum(element: money_sum, compiler: SQLCompiler, **kw: Any) -> str:
-    column = compiler.process(element.clauses, **kw)
-    return f"(SUM({column} / 1000000) * 1000000 + SUM({column} % 1000000))"
+    # Each with parameters of its own, which SQLite takes by their places.
+    units, rest = (compiler.process(element.clauses, **kw) for _ in range(2))
+    return f"(SUM({units} / 1000000) * 1000000 + SUM({rest} % 1000000))"
 
 
 @compiles(money_sum)

@@ -29,7 +29,7 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import BusyHour, BuyerAccount, Connection, Customer, Invoice, Run
 from service.database.tables.invoices import OPEN
-from service.database.types import has_come
+from service.database.types import has_come, money_sum
 from service.database.upsert import chunked, insert_all
 from service.domain import RunKind, RunState
 from service.store.customers import MAX_DEPTH
@@ -91,9 +91,9 @@ def open_amounts(
         select(
             Invoice.customer_id,
             func.count(),
-            func.sum(Invoice.balance),
-            func.sum(overdue),
-            func.sum(known),
+            money_sum(Invoice.balance),
+            money_sum(overdue),
+            money_sum(known),
             func.max(Customer.open_balance),
         )
         .join(
@@ -141,7 +141,7 @@ def open_elsewhere(session: Session, connection_id: str, currency: str) -> OpenE
     for other in session.scalars(others).all():
         customers, invoices, total = session.execute(
             select(
-                func.count(Invoice.customer_id.distinct()), func.count(), func.sum(Invoice.balance)
+                func.count(Invoice.customer_id.distinct()), func.count(), money_sum(Invoice.balance)
             ).where(Invoice.connection_id == other, *_counts(currency))
         ).one()
         found = OpenElsewhere(

@@ -9,6 +9,7 @@ from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import Invoice, Run, RunSeen
+from service.database.types import money_sum
 from service.database.upsert import Insert, chunked, excluded, insert_all
 from service.domain import DifferenceKind
 
@@ -146,7 +147,7 @@ def sums_there(session: Session, run: Run) -> InvoiceSums:
     """Return the sums of what the run saw in QuickBooks."""
     return _sums(
         session,
-        select(func.count(), func.sum(RunSeen.total), func.sum(RunSeen.balance)).where(
+        select(func.count(), money_sum(RunSeen.total), money_sum(RunSeen.balance)).where(
             RunSeen.run_id == run.id, RunSeen.sync_token.is_not(None)
         ),
     )
@@ -156,7 +157,7 @@ def sums_here(session: Session, run: Run) -> InvoiceSums:
     """Return the sums of what is recorded and not deleted."""
     return _sums(
         session,
-        select(func.count(), func.sum(Invoice.total), func.sum(Invoice.balance)).where(
+        select(func.count(), money_sum(Invoice.total), money_sum(Invoice.balance)).where(
             Invoice.connection_id == run.connection_id, ~Invoice.deleted
         ),
     )
