@@ -157,8 +157,10 @@ def replay(
     `chosen` is what `notices.replay` takes, `options` what the audit says of it.
     """
     with database.write() as session:
+        # Before the notices, as a sync does: else each could wait for the other.
+        connections.lock_all(session, connection_ids)
         count, whose = notices.replay(session, connection_ids, now(), **chosen)
-        for connection_id in whose:
+        for connection_id in sorted(whose):
             connections.call_again(session, connection_id)
         if count:
             entry = {"notices": count, "companies": len(whose), **options}
