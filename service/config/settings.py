@@ -62,8 +62,8 @@ class Settings(BaseSettings):
 
     secret_key: SecretStr = Field(examples=["example-secret-key-not-for-production"])
     """Any text of 32 characters or more. Signs the cookies of suppliers, and is needed to find a
-    company again by its QuickBooks id: back it up. With another one, notices of companies that are
-    connected already find no owner."""
+    company again by its QuickBooks id: back it up. With another one, webhook events of
+    companies that are connected already find no owner."""
 
     infactor_shared_secret: SecretStr = Field(examples=["example-shared-secret-not-for-production"])
     """Any text of 32 characters or more, known to Infactor's own server too, which signs connect
