@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,18 @@ def test_every_metric_that_rules_and_dashboard_ask_for_is_one_that_receivers_tel
     names = {name for text in asked for name in re.findall(rf"\b{PREFIX}\w+", text)}
     assert len(names) > 20
     assert names - rendered(tmp_path) == set()
+
+
+def test_the_first_refusal_of_a_process_raises_a_series_from_zero() -> None:
+    program = (
+        "from service.kit import metrics; import prometheus_client as p;"
+        "print(p.generate_latest().decode())"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    for outcome in ("not_stored", "not_configured", "too_large"):
+        assert f'{PREFIX}webhook_requests_total{{outcome="{outcome}"}} 0.0\n' in told.stdout
 
 
 def test_every_rule_says_what_is_wrong_and_what_to_do() -> None:
