@@ -82,7 +82,7 @@ def _summary(figures: Summary, delivered: int, at: datetime) -> Iterator[str]:
     oldest, last = figures.oldest_pending, figures.last_delivery
     waiting = "" if oldest is None else f", the oldest came {_ago(oldest, at)}"
     yield f"events      {figures.pending:,} pending{waiting}; {figures.failed:,} failed"
-    yield f"deliveries  {'none yet' if last is None else f'last one {_ago(last, at)}'}"
+    yield f"webhooks    {'none yet' if last is None else f'last one {_ago(last, at)}'}"
     if figures.complete_until is not None:
         yield f"reconciled  every change until {format_utc(figures.complete_until)}"
     elif figures.importing:

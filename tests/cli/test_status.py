@@ -74,9 +74,9 @@ def test_where_nothing_is_wrong_it_says_so_and_how_things_stand(place: Place) ->
     assert head == "Nothing is wrong."
     figures = {line[:12].strip(): line[12:] for line in lines if line}
     assert figures["companies"] == "1 connected"
-    assert figures["webhooks"].startswith("1 pending, the oldest came 9")
-    assert figures["webhooks"].endswith(" s ago; 1 failed")
-    assert figures["deliveries"] == "last one 3 min ago"
+    assert figures["events"].startswith("1 pending, the oldest came 9")
+    assert figures["events"].endswith(" s ago; 1 failed")
+    assert figures["webhooks"] == "last one 3 min ago"
     assert re.fullmatch(r"every change until 20\d\d-\d\d-\d\d \d\d:\d\d UTC", figures["reconciled"])
     assert figures["reads"].startswith("5,000 of 500,000 this month (1%)")
     assert figures["receiver"].startswith("alive ")
@@ -90,7 +90,7 @@ def test_an_empty_database_is_not_wrong(place: Place) -> None:
     ended = place.run("status")
     assert ended.returncode == 0
     assert "companies   none\n" in ended.stdout
-    assert "deliveries  none yet\n" in ended.stdout
+    assert "webhooks    none yet\n" in ended.stdout
     assert "reconciled" not in ended.stdout
     assert "worker      never seen\n" in ended.stdout
 

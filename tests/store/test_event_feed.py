@@ -97,11 +97,23 @@ class TestOrder:
             tell(session, "old")
         place(database)
         with database.write() as session:
+            assert pruning.old_events(session, AT + SECOND, 10) == 0  # it waits to be sent
+            assert pruning.unsent_events(session, AT, 10) == 0
             assert pruning.unsent_events(session, AT + SECOND, 10) == 1
         with database.write() as session:
             tell(session, "new")
         place(database)
         assert told(database) == [(2, "new")]
+
+    def test_what_nobody_is_sent_is_kept_for_as_long_as_it_may_be_read(
+        self, database: Database
+    ) -> None:
+        database.sends_events = False
+        with database.write() as session:
+            tell(session, "one")
+        with database.write() as session:
+            assert pruning.old_events(session, AT, 10) == 0
+            assert pruning.old_events(session, AT + SECOND, 10) == 1
 
     def test_a_reader_meanwhile_never_sees_a_gap_that_is_filled_later(
         self, database: Database

@@ -5,23 +5,28 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from service.database.engine import Database
 from service.database.tables import (
     Alert,
     Base,
+    BrowserSession,
     Connection,
     Document,
     Finding,
     Invoice,
+    LoginAttempt,
     Notice,
     OAuthState,
     Run,
+    Sample,
+    SpentLink,
 )
 from service.domain import FindingKind
 from service.infactor.document_lifecycle import columns_of
+from service.queries import measures
 from service.store import (
     accounts,
     alerts,
@@ -31,6 +36,7 @@ from service.store import (
     inbox,
     invoices,
     judging_queue,
+    login_attempts,
     old_rows,
     proof,
     quickbooks_times,
@@ -357,6 +363,45 @@ def test_a_consent_is_used_once_and_no_other_with_it(
         with database.write() as session:
             used.append(sessions.use_consent(session, state, AT)[1])
     assert used == [True, False, True]
+
+
+def test_what_has_expired_is_deleted_and_nothing_else(
+    database: Database, connection_id: str
+) -> None:
+    def left(session: Session) -> list[int]:
+        tables = (BrowserSession, OAuthState, SpentLink, LoginAttempt)
+        return [session.scalar(select(func.count()).select_from(one)) or 0 for one in tables]
+
+    with database.write() as session:
+        supplier_id = session.scalars(select(Connection.supplier_id)).one()
+        sessions.SUPPLIERS.begin(session, AT, supplier_id=supplier_id)
+        sessions.begin_consent(
+            session,
+            session_digest="b" * 64,
+            environment="simulator",
+            supplier_id=supplier_id,
+            link_id=None,
+            another_company=False,
+            now=AT,
+        )
+        for _ in range(2):  # two consents of one link may both end well
+            sessions.spend_link(session, "link", AT)
+        login_attempts.attempt(session, ["ops:ada"], AT)
+    kept = []
+    for later in (timedelta(minutes=9), timedelta(hours=13), timedelta(days=2), timedelta(days=8)):
+        with database.write() as session:
+            sessions.prune(session, AT + later)
+            login_attempts.prune(session, AT + later)
+            kept.append(left(session))
+    assert kept == [[1, 1, 1, 1], [0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
+
+
+def test_the_first_sample_of_five_minutes_stays(database: Database) -> None:
+    for later in (timedelta(0), timedelta(minutes=4)):
+        with database.write() as session:
+            measures.take(session, "simulator", 5_900_000, AT + later)
+    with database.read() as session:
+        assert session.scalars(select(Sample.slot)).all() == [5_900_000]
 
 
 def sealed(refresh: str) -> tokens.SealedTokens:
