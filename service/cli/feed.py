@@ -117,7 +117,10 @@ def show_event(event: EventId) -> None:
 def skip_event(
     event: EventId,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Also if the last answer was no 4xx, so it may be taken.")
+        bool,
+        typer.Option(
+            "--yes", help="Even if the last answer was no 4xx, so that it may yet be accepted."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -3,6 +3,7 @@
 Attributes hold ids and counts, never a name, an amount or a token; an error only its class.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
@@ -38,11 +39,15 @@ _begun: ContextVar[str | None] = ContextVar("webhook", default=None)
 
 
 def accepts_traces(endpoint: str) -> bool:
-    """Return whether the endpoint takes traces now; sends none."""
+    """Return whether the endpoint takes traces now; sends none, and logs nothing."""
     exporter = _exporter(endpoint)
+    log = logging.getLogger("opentelemetry.exporter")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
     try:
         return exporter.export([]) is SpanExportResult.SUCCESS
     finally:
+        log.setLevel(before)
         exporter.shutdown()  # type: ignore[no-untyped-call]
 
 

@@ -159,11 +159,16 @@ def test_events_url_is_tried_with_an_event() -> None:
     assert (found.verdict, found.seen) == ("fail", "EVENTS_URL answered 403")
 
 
-def test_traces_are_tried_where_they_are_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traces_are_tried_where_they_are_to_go(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     with collecting() as collector:
         settings = settings_from({**SETTINGS, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url})
         (found,) = traces_out(settings)
         assert (found.verdict, collector.spans) == ("ok", [])
+    with caplog.at_level("WARNING"):
+        (found,) = traces_out(settings)
+    assert (found.verdict, caplog.messages) == ("warn", [])
     monkeypatch.setitem(sys.modules, "service.kit.otlp", None)
     (found,) = traces_out(settings)
     assert (found.verdict, found.seen) == (
