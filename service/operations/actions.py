@@ -161,7 +161,7 @@ def replay(
         for connection_id in whose:
             connections.call_again(session, connection_id)
         if count:
-            entry = {"notices": count, "companies": len(whose), **options}
+            entry = {"events": count, "companies": len(whose), **options}
             only = next(iter(whose)) if len(whose) == 1 else None
             audit.record(session, actor, "replay", only, entry, now())
     return count, whose

@@ -174,7 +174,7 @@ def mark_failed(
     failed = {"handled_at": func.coalesce(Notice.handled_at, now), "due_at": due_at}
     losses = case((Notice.losses >= _FATAL_LOSSES, _FATAL_LOSSES - 1), else_=0)
     # An unreadable place is known by its reason alone.
-    reason = case((Notice.operation == OwnNotice.UNREADABLE, Notice.reason), else_="given up")
+    reason = case((Notice.operation == OwnNotice.UNREADABLE, Notice.reason), else_=None)
     _close(session, ids, NoticeStatus.FAILED, reason, **failed, losses=losses, **evidence(error))
 
 

@@ -139,7 +139,7 @@ def link_page(
     `companies` are those that the supplier has and this link can only connect again.
     """
     fields = urlencode(
-        {"subject": subject, "body": f"{body}\nIt is yours alone:\n\n{made.url}\n"},
+        {"subject": subject, "body": f"{body}\r\nIt is yours alone:\r\n\r\n{made.url}\r\n"},
         quote_via=quote,
         safe="",
     )
