@@ -162,12 +162,18 @@ def test_an_invoice_that_has_to_be_fixed(deployment: Deployment, reader: Reader)
     expect(attention.get_by_role("heading", name="Fix in QuickBooks")).to_be_visible()
     attention.get_by_text("How to fix it").click()
     look(attention, "attention", WIDTHS)
+    other = an_invoice("901", DueDate=None)
+    deployment.sim("PUT", f"/companies/{REALM}/Invoice", other)
+    expect(attention.get_by_role("link", name="J-901")).to_be_visible()
+    unfolded = attention.locator("details[open]")
+    expect(unfolded).to_have_count(1)  # what was unfolded stays so
+    deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("901"))
 
     deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("900"))
     expect(page.get_by_text("Fix this:")).to_have_count(0)  # by itself
     expect(page.get_by_text("Fixed ✓")).to_be_visible()
     heading(page, "Invoice J-900")
-    expect(attention.get_by_text("Fixed ✓")).to_be_visible()
+    expect(attention.locator("#fixed + ul")).to_contain_text("J-900")
     look(attention, "attention-fixed", (360,))
 
 
@@ -213,7 +219,7 @@ def test_finding_invoices_and_taking_them_along(
     page.get_by_role("button", name="Search").click()
     expect(page.get_by_role("heading", name="Nothing matches")).to_be_visible()
     look(page, "nothing-matches")
-    page.get_by_role("link", name="Clear the search and show all").click()
+    page.get_by_role("link", name="See open invoices").click()
     expect(page.locator("tbody tr")).to_have_count(30)
 
 

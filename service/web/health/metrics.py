@@ -97,9 +97,7 @@ class DatabaseCollector(Collector):
 
 
 def _notices(measures: Measures) -> Iterable[Metric]:
-    yield _gauges(
-        "notices_open", "Notices that wait or were given up.", "status", measures.open_notices
-    )
+    yield _gauges("notices_open", "Notices that wait or failed.", "status", measures.open_notices)
     yield _gauge(
         "notices_oldest_due_seconds",
         "For how long the oldest notice that could be worked on has been due.",

@@ -45,7 +45,11 @@ _WORDS: Mapping[str, str] = {
     "sync": "Started a sync",
 }
 # Details that have a page of their own.
-_PAGES = {"run": "/ops/runs/{}", "event": "/ops/events/{}"}
+_PAGES = {
+    "run": "/ops/runs/{}",
+    "event": "/ops/events/{}",
+    "supplier": "/ops/connections?supplier={}",
+}
 _IDS = frozenset({"run", "event", "finding", "supplier"})
 
 

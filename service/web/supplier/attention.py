@@ -192,9 +192,7 @@ def _context(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
     }
 
 
-def _found(
-    session: Session, ids: tuple[str, ...], supplier_id: int, currency: str
-) -> Attention:
+def _found(session: Session, ids: tuple[str, ...], supplier_id: int, currency: str) -> Attention:
     today = now().date()
     if not ids:
         return _NOTHING
