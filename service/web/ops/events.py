@@ -47,7 +47,7 @@ _MOST_ATTEMPTS = 50
 _LONGEST_BODY = 100_000
 _SECRETS = "realm|account|token|secret|password|signature|auth|bearer|refresh|code|key"
 _SECRET = re.compile(_SECRETS, re.IGNORECASE)
-# What is in texts and keys: `token=…`, `"token": "Bearer …"` in cut JSON, `Bearer …`, and realm ids.
+# In texts and keys: `token=…`, `"token": "Bearer …"` in cut JSON, `Bearer …`, and realm ids.
 _IN_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(
@@ -272,7 +272,7 @@ class Attempt:
 
 
 def attempts_of(notice: Notice, failed: Sequence[NoticeAttempt]) -> list[Attempt]:
-    """Return the attempts, the newest first: the latest, which the notice keeps, then failed ones."""
+    """Return the attempts, the newest first: the latest, kept by the notice, then failed ones."""
     made = [
         Attempt(
             began_at=one.began_at,
