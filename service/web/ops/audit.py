@@ -50,6 +50,7 @@ _PAGES = {
     "event": "/ops/events/{}",
     "supplier": "/ops/connections?supplier={}",
 }
+_CALLED = {"notices": "events"}  # of what was sealed anew or deleted
 _IDS = frozenset({"run", "event", "finding", "supplier"})
 
 
@@ -102,7 +103,7 @@ def called(action: str) -> str:
 def details(kept: Mapping[str, Any]) -> list[tuple[str, str, str | None]]:
     """Return (name, value, address of its page or None) of each detail that says something."""
     return [
-        (name.replace("_", " "), _written(name, value), _address(name, value))
+        (_CALLED.get(name, name).replace("_", " "), _written(name, value), _address(name, value))
         for name, value in kept.items()
         if value not in (None, False, "", [], {})
     ]

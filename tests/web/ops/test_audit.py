@@ -28,7 +28,7 @@ def test_entries_are_found_by_who_what_and_company(place: Place, browser: TestCl
     add(place, "cli:root", "pause", "c0")
     add(place, "ops:bob", "replay", "c1", events=1200, event=1234, supplier=1234, run=None)
     add(place, "cli:root", "skip event", None, event="e-1")
-    add(place, "cli:root", "odd", "gone")
+    add(place, "cli:root", "odd", "gone", notices=3)
     page = browser.get("/ops/audit").text
     assert done(page) == [
         "Odd",
@@ -43,6 +43,7 @@ def test_entries_are_found_by_who_what_and_company(place: Place, browser: TestCl
     ]
     assert 'event <a href="/ops/events/1234">1234</a>' in page
     assert 'supplier <a href="/ops/connections?supplier=1234">1234</a>' in page
+    assert "gone events 3" in said(page)
     assert "events 1,200 · " not in said(page)  # the dot is drawn
     assert "ops:bob Two events 1,200 event 1234 supplier 1234" in said(page)
     found = {
