@@ -297,6 +297,12 @@ def test_in_production_events_leave_the_machine_by_https_alone():
         assert settings_from({**PRODUCTION, **secret, "EVENTS_URL": url}).sends_events
 
 
+def test_traces_go_to_a_web_address():
+    for address in ("localhost:4318", "127.0.0.1:4318", "grpc://collector:4317"):
+        (line,) = problems_of({**example_values(), "OTEL_EXPORTER_OTLP_ENDPOINT": address})
+        assert line.startswith("OTEL_EXPORTER_OTLP_ENDPOINT: must begin with https:// or http://")
+
+
 def test_the_example_starts_on_this_machine():
     assert settings_from(example_values()) == settings_from(
         {name: example_values()[name] for name in NEEDED}

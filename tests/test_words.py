@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.guide.chapters import chapters
+from service.guide.chapters import PURPOSES, chapters
 
 ROOT = Path(__file__).parents[1]
 SERVICE = ROOT / "service"
@@ -38,6 +38,7 @@ def guide() -> Iterator[tuple[str, str]]:
     for one in chapters():
         if one.name != "words":
             yield f"{one.name}.md", _CODE.sub(" ", one.text)
+    yield "chapters.PURPOSES", "\n".join(PURPOSES.values())
     yield "README.md", _CODE.sub(" ", (ROOT / "README.md").read_text())
     yield "example.env", (ROOT / "example.env").read_text()
 

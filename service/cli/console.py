@@ -104,8 +104,9 @@ def show_table(
 ) -> None:
     """Print a table; an empty one is a hint on stderr.
 
-    A pipe gets plain columns with two spaces between them, a line for each row, and the title only
-    above a `section`, one of several tables. A terminal folds what is too wide for it, but no id.
+    A pipe gets plain columns with two spaces between them, `-` for an empty cell, a line for each
+    row, and the title only above a `section`, one of several tables. A terminal folds what is too
+    wide for it, but no id.
     """
     names = [shown(name) for name in columns]
     cells = [[shown(str("" if cell is None else cell)) for cell in row] for row in rows]
@@ -123,8 +124,11 @@ def show_table(
 
 
 def _plain_columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield each row with its cells in line; two spaces or more within a cell become one."""
-    rows = [[" ".join(cell.split()) for cell in row] for row in rows]
+    """Yield each row with its cells in line; two spaces or more within one become one.
+
+    An empty cell is `-`, so that who splits at two spaces finds every column.
+    """
+    rows = [[" ".join(cell.split()) or "-" for cell in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         padded = (

@@ -1,5 +1,6 @@
 """`feed`: shows what waits for EVENTS_URL; skips or retries what it refuses."""
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import Annotated, Any
@@ -113,15 +114,32 @@ def show_event(event: EventId) -> None:
 
 
 @says_what_is_wrong
-def skip_event(event: EventId, as_json: Json = False) -> None:
+def skip_event(
+    event: EventId,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", help="Even if the last answer was no 4xx, so that it may yet be accepted."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Give up a refused event, so that its company's later ones are sent.
 
-    EVENTS_URL never gets it. It stays readable at `/api/v1/events`.
+    EVENTS_URL never gets it. With INFACTOR_API=on it is readable at `/api/v1/events` until it is
+    30 days old.
 
-    Exit status: 2 when no refused event has this id.
+    Exit status: 2 when no refused event has this id, or the last answer was no 4xx. A listener that
+    is down refuses nothing for good, and accepts the event once it is up again.
     """
     with command_services() as services:
         environment = services.settings.quickbooks_environment
+        with services.database.read() as session:
+            found = event_feed.find_unsent(session, environment, event)
+        if found is not None and found.attempts and not (yes or _is_rejected(found)):
+            raise fail(
+                f"EVENTS_URL {found.error}, so it may accept the event later. `--yes` skips it."
+            )
         skipped = actions.skip_event(services.database, environment, event, operator())
     if skipped is None:
         raise fail("No refused event has this id. `infactor-quickbooks feed --refused` lists them.")
@@ -133,6 +151,11 @@ def skip_event(event: EventId, as_json: Json = False) -> None:
         f" {'attempt' if skipped.attempts == 1 else 'attempts'}. Later events of its company are"
         " sent within seconds."
     )
+
+
+def _is_rejected(event: FeedEvent) -> bool:
+    """Return whether the listener's last answer was that something is wrong with the event."""
+    return re.fullmatch(r"answered 4\d\d", event.error or "") is not None
 
 
 @says_what_is_wrong

@@ -62,8 +62,8 @@ class Settings(BaseSettings):
 
     secret_key: SecretStr = Field(examples=["example-secret-key-not-for-production"])
     """Any text of 32 characters or more. Signs the cookies of suppliers, and is needed to find a
-    company again by its QuickBooks id: back it up. With another one, notices of companies that are
-    connected already find no owner."""
+    company again by its QuickBooks id: back it up. With another one, webhook events of
+    companies that are connected already find no owner."""
 
     infactor_shared_secret: SecretStr = Field(examples=["example-shared-secret-not-for-production"])
     """Any text of 32 characters or more, known to Infactor's own server too, which signs connect
@@ -198,7 +198,8 @@ class Settings(BaseSettings):
 
     otel_exporter_otlp_endpoint: str | None = None
     """Where to send traces, by OTLP over HTTP, such as `http://127.0.0.1:4318`. Without it there
-    are none. Needs the extra `otel`: `pip install 'infactor-quickbooks[otel]'`."""
+    are none. Needs the extra `otel`: `pip install 'infactor-quickbooks[otel]'`; without the extra,
+    processes warn and send none."""
 
     ops_users: Annotated[tuple[Operator, ...], NoDecode] = Field(default=(), repr=False)
     """Who may log in to the operators' pages under `/ops`: comma-separated entries as
@@ -408,6 +409,11 @@ class Settings(BaseSettings):
     @classmethod
     def _is_web_address(cls, value: SecretStr | None) -> SecretStr | None:
         return value and SecretStr(parsers.web(value.get_secret_value()))
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _is_collector(cls, value: str | None) -> str | None:
+        return value and parsers.web(value)
 
     @field_validator("alert_secret", "events_secret")
     @classmethod

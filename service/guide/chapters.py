@@ -18,7 +18,7 @@ PURPOSES: Mapping[str, str] = {
     "evidence": "What each figure of the rules is made of, and where it can be wrong.",
     "commands": "Every command.",
     "api": "Let Infactor's own server make links, read invoices, and be told what happens.",
-    "operating": "What is wrong, who is told, and what to do: each condition, each fault.",
+    "operating": "What is wrong, who gets the alert, and what to do: each condition, each fault.",
     "monitoring": "Probes, metrics, logs and traces.",
     "kept": "What is kept for how long, and how an auditor checks it offline.",
     "simulator": "A stand-in for QuickBooks, its misbehaviours, and how far to trust it.",

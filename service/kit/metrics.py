@@ -15,10 +15,16 @@ PREFIX = "infactor_quickbooks_"
 WEBHOOK_REQUESTS = Counter(
     f"{PREFIX}webhook_requests",
     "Webhook deliveries that this process answered, by what was answered.",
-    # stored | unsigned | too_large | not_configured | not_stored, and of what no webhook was
-    # known to be: head_too_large | crowded_out | page_crowded_out | misdirected
     ["outcome"],
 )
+_OUTCOMES = (
+    *("stored", "unsigned", "too_large", "not_configured", "not_stored"),
+    # Of what no webhook was known to be.
+    *("head_too_large", "crowded_out", "page_crowded_out", "misdirected"),
+)
+# Else the first of an outcome would begin its series at 1, in which `increase()` sees nothing.
+for _outcome in _OUTCOMES:
+    WEBHOOK_REQUESTS.labels(_outcome)
 NOTICES_RECEIVED = Counter(
     f"{PREFIX}notices_received",
     "Events in correctly signed deliveries to this process, repetitions included.",
@@ -59,7 +65,7 @@ class AnswerCounter:
         self._lock = threading.Lock()
 
     def count(self, outcome: str) -> None:
-        """Count one answer by its outcome, of which WEBHOOK_REQUESTS has the list."""
+        """Count one answer by its outcome, one of `_OUTCOMES`."""
         webhook_requests(outcome).inc()
         minute = int(now().timestamp()) // 60
         with self._lock:

@@ -3,15 +3,17 @@
 Attributes hold ids and counts, never a name, an amount or a token; an error only its class.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from threading import Thread
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import (
@@ -31,8 +33,26 @@ from service.kit.version import PROJECT, released_version
 _MOST_SPANS = 100  # of one batch; a burst brings hundreds of webhooks at once
 _MOST_NAMED = 50
 _PATIENCE_SECONDS = 2.0
+_CLOSING_SECONDS = 2.0
 
 _begun: ContextVar[str | None] = ContextVar("webhook", default=None)
+
+
+def accepts_traces(endpoint: str) -> bool:
+    """Return whether the endpoint takes traces now; sends none, and logs nothing."""
+    exporter = _exporter(endpoint)
+    log = logging.getLogger("opentelemetry.exporter")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        return exporter.export([]) is SpanExportResult.SUCCESS
+    finally:
+        log.setLevel(before)
+        exporter.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _exporter(endpoint: str) -> OTLPSpanExporter:
+    return OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=_PATIENCE_SECONDS)
 
 
 class Traces:
@@ -47,14 +67,15 @@ class Traces:
         self._provider = TracerProvider(
             resource=Resource.create(about), id_generator=_Ids(), shutdown_on_exit=False
         )
-        address = f"{endpoint.rstrip('/')}/v1/traces"
-        exporter = OTLPSpanExporter(address, timeout=_PATIENCE_SECONDS)
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._provider.add_span_processor(BatchSpanProcessor(_exporter(endpoint)))
         self._tracer = self._provider.get_tracer(PROJECT)
 
     def close(self) -> None:
-        """Send what is left, if the endpoint answers."""
-        self._provider.shutdown()
+        """Send what is left, as far as the endpoint takes it within two seconds."""
+        # With a full queue and a slow endpoint, `shutdown` takes ten: a stop has no time for that.
+        last = Thread(target=self._provider.shutdown, name="last-traces", daemon=True)
+        last.start()
+        last.join(_CLOSING_SECONDS)
 
     @contextmanager
     def received(self, webhook_id: str, events: int) -> Iterator[None]:

@@ -12,10 +12,16 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from service.errors import ConfigurationError
+import structlog
 
 if TYPE_CHECKING:
     from service.kit.otlp import Traces
+
+log = structlog.get_logger(__name__)
+
+WITHOUT_EXTRA = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT needs OpenTelemetry; run `pip install 'infactor-quickbooks[otel]'`"
+)
 
 Members = Mapping[str | None, Sequence[str]]
 """The invoices of a batch by the id of the webhook that asked for each; None: nobody outside."""
@@ -27,8 +33,8 @@ _traces: "Traces | None" = None
 def exporting(endpoint: str | None, process: str) -> Iterator[None]:
     """Send this process' spans to an OTLP endpoint during the block, the last within seconds.
 
-    Raises ConfigurationError without the extra `otel`. Further OTEL_* variables of the environment
-    count as OpenTelemetry says.
+    Without the extra `otel` it warns and sends none: platforms set the endpoint for every process.
+    Further OTEL_* variables of the environment count as OpenTelemetry says.
     """
     global _traces  # noqa: PLW0603 - one for each process, as with logs and metrics
     if endpoint is None:
@@ -37,10 +43,9 @@ def exporting(endpoint: str | None, process: str) -> Iterator[None]:
     try:
         otlp = import_module("service.kit.otlp")
     except ImportError:
-        raise ConfigurationError(
-            "OTEL_EXPORTER_OTLP_ENDPOINT: needs OpenTelemetry;"
-            " run `pip install 'infactor-quickbooks[otel]'`"
-        ) from None
+        log.warning("traces.not_sent", why=WITHOUT_EXTRA)
+        yield
+        return
     traces: Traces = otlp.Traces(endpoint, process)
     _traces = traces
     try:

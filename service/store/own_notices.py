@@ -65,7 +65,7 @@ def park_unnamed(
     since: datetime | None = None,
     is_customer: bool = False,
 ) -> None:
-    """Park a notice for a place in QuickBooks' answers that it cannot show; no Id is known.
+    """Add a failed notice for a place in QuickBooks' answers that it cannot show; no Id is known.
 
     A place has one failed notice, however often it is met, with the newest error. From `due_at` on
     it is read again, in the invoices or customers that changed from `since` on.

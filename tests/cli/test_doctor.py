@@ -105,7 +105,7 @@ def test_where_all_is_well_it_says_so_in_one_line_for_each(place: Place) -> None
     ended = place.run("doctor")
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = [line.split(maxsplit=1) for line in ended.stdout.splitlines()]
-    assert [verdict for verdict, _ in lines] == ["ok"] * 18
+    assert [verdict for verdict, _ in lines] == ["ok"] * 19
     assert "What to do" not in ended.stdout
     found = look(place, 0)
     assert list(found) == [
@@ -127,6 +127,7 @@ def test_where_all_is_well_it_says_so_in_one_line_for_each(place: Place) -> None
         "clock",
         "alerts",
         "events",
+        "traces",
     ]
     assert found["intuit"][1].startswith("the simulator's discovery document")
     assert found["receiver"][1].startswith("alive ")
@@ -154,6 +155,7 @@ def test_everything_is_looked_at_when_everything_is_down(place: Place) -> None:
             "QUICKBOOKS_SIMULATOR_URL": f"http://{nobody}",
             "QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS": "",
             "PUBLIC_URL": f"http://{nobody}",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{nobody}",
         }
     )
     found = look(down, 1)
@@ -170,6 +172,7 @@ def test_everything_is_looked_at_when_everything_is_down(place: Place) -> None:
         "intuit": "fail",
         "alerts": "ok",
         "events": "ok",
+        "traces": "warn",
     }
     assert found["mongodb"][1] == "no MongoDB that takes writes answers at INFACTOR_MONGODB_URL"
     assert HUSH not in down.run("doctor").stdout

@@ -1,13 +1,19 @@
 """The checks of `doctor` one by one, where no process is needed."""
 
 import hashlib
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from service.cli.doctor.check import CheckResult, examine, ok
-from service.cli.doctor.reach_checks import alerts_out, events_out, public_address
+from service.cli.doctor.reach_checks import (
+    alerts_out,
+    events_out,
+    public_address,
+    traces_out,
+)
 from service.cli.doctor.service_checks import (
     PUBLISHED_SECRET_SHA256,
     _is_public,
@@ -19,6 +25,7 @@ from service.config.settings import Settings
 from tests.cli.test_doctor import address
 from tests.journey.deployment import SECRETS
 from tests.monitoring.listener import SECRET, listening
+from tests.traces import collecting
 
 HUSH = "hush-hush"
 SETTINGS = {
@@ -150,3 +157,22 @@ def test_events_url_is_tried_with_an_event() -> None:
         listener.status = 403
         (found,) = events_out(settings_from({**SETTINGS, **events}))
     assert (found.verdict, found.seen) == ("fail", "EVENTS_URL answered 403")
+
+
+def test_traces_are_tried_where_they_are_to_go(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with collecting() as collector:
+        settings = settings_from({**SETTINGS, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url})
+        (found,) = traces_out(settings)
+        assert (found.verdict, collector.spans) == ("ok", [])
+    with caplog.at_level("WARNING"):
+        (found,) = traces_out(settings)
+    assert (found.verdict, caplog.messages) == ("warn", [])
+    monkeypatch.setitem(sys.modules, "service.kit.otlp", None)
+    (found,) = traces_out(settings)
+    assert (found.verdict, found.seen) == (
+        "warn",
+        "OTEL_EXPORTER_OTLP_ENDPOINT needs OpenTelemetry",
+    )
+    assert found.advice == "run `pip install 'infactor-quickbooks[otel]'`"

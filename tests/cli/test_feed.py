@@ -64,7 +64,7 @@ def test_a_refused_event_is_seen_shown_sent_again_and_skipped(tmp_path: Path) ->
         left = session.get_one(FeedEvent, 2)
         assert (left.waiting, left.due_at) == (False, None)
 
-    for what in (("skip", "event-3"), ("show", "event-2")):
+    for what in (("skip", "event-3"), ("skip", "event-3", "--yes"), ("show", "event-2")):
         assert place.run("feed", *what).returncode == 2
     assert place.run("feed", "retry").returncode == 2
     audit = [json.loads(line) for line in place.run("audit", "--json").stdout.splitlines()]
@@ -72,3 +72,19 @@ def test_a_refused_event_is_seen_shown_sent_again_and_skipped(tmp_path: Path) ->
         ("skip event", {"event": "event-2", "type": "connection.paused", "attempts": 3}),
         ("retry events", {"event": "event-2"}),
     ]
+
+
+def test_what_the_listener_may_accept_later_is_skipped_only_when_asked_twice(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path)
+    company = place.add_company("9341455000000001", "Bright Bakery")
+    away = {"attempts": 3, "error": "answered 503", "due_at": NOW + timedelta(hours=1)}
+    with place.services() as services, services.database.write() as session:
+        session.add(an_event(1, company, **away))
+    asked = place.run("feed", "skip", "event-1")
+    assert (asked.returncode, asked.stderr) == (
+        2,
+        "EVENTS_URL answered 503, so it may accept the event later. `--yes` skips it.\n",
+    )
+    assert place.run("feed", "skip", "event-1", "--yes").returncode == 0

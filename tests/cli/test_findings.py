@@ -70,7 +70,7 @@ def test_the_table_says_what_was_approved_and_what_is_now(place: Place) -> None:
             "Due: written over just before the approval",
             *("1 Dec 2026", "24 Dec 2026", "2026-11-22 09:36 UTC"),
         ],
-        ["1", "info", company, "R-145", "Approved", "Items", "-", "-", "2026-11-22 09:36 UTC"],
+        ["1", "info", company, "R-145", "Approved", "Items", "", "", "2026-11-22 09:36 UTC"],
     ]
 
 

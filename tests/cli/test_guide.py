@@ -27,7 +27,7 @@ def test_without_a_page_it_lists_them() -> None:
     status, printed, _ = run()
     assert status == 0
     assert [line.split()[0] for line in printed.splitlines()] == ["Page", *PURPOSES]
-    assert "operating     What is wrong, who is told," in printed
+    assert "operating     What is wrong, who gets the alert," in printed
 
 
 @pytest.mark.parametrize("name", ["nothing", "connection.nothing", "../README"])

@@ -29,6 +29,17 @@ def test_every_option_that_the_guide_names_exists(name: str, rest: str) -> None:
     assert set(re.findall(r"--[a-z-]+", rest)) <= known
 
 
+def test_every_subcommand_that_the_table_names_belongs_to_its_command() -> None:
+    commands = chapter("commands")
+    assert commands is not None
+    loaded = {name: getattr(row.load(), "commands", {}) for name, row in BY_NAME.items()}
+    orders = set().union(*loaded.values())
+    spans = re.findall(r"`(?:infactor-quickbooks )?([a-z-]+) ([a-z-]+)\b[^`]*`", commands.text)
+    found = {(name, order) for name, order in spans if order in orders}
+    assert ("feed", "skip") in found
+    assert [one for one in found if one[1] not in loaded.get(one[0], {})] == []
+
+
 def test_the_guide_has_every_command_in_one_table() -> None:
     commands = chapter("commands")
     assert commands is not None

@@ -166,6 +166,14 @@ def test_a_terminal_that_knows_no_such_letters_is_no_crash(
     )
 
 
+def test_an_empty_cell_is_a_column_for_who_splits_at_two_spaces(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console.show_table("Invoices", ("Id", "Due", "Why"), [("1", None, "paid"), ("2", "1 Dec", "")])
+    lines = [re.split("  +", line.strip()) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [["Id", "Due", "Why"], ["1", "-", "paid"], ["2", "1 Dec", "-"]]
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import make_url
 
 from service.database.engine import Database
 from service.kit.clock import now
@@ -65,6 +67,18 @@ def test_every_metric_that_rules_and_dashboard_ask_for_is_one_that_receivers_tel
     names = {name for text in asked for name in re.findall(rf"\b{PREFIX}\w+", text)}
     assert len(names) > 20
     assert names - rendered(tmp_path) == set()
+
+
+def test_the_first_refusal_of_a_process_raises_a_series_from_zero() -> None:
+    program = (
+        "from service.kit import metrics; import prometheus_client as p;"
+        "print(p.generate_latest().decode())"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    for outcome in ("not_stored", "not_configured", "too_large"):
+        assert f'{PREFIX}webhook_requests_total{{outcome="{outcome}"}} 0.0\n' in told.stdout
 
 
 def test_every_rule_says_what_is_wrong_and_what_to_do() -> None:
@@ -126,6 +140,19 @@ def test_units_start_what_there_is_and_wait_for_it_as_the_containers_do() -> Non
     for unit, container in ((UNITS[1], "worker"), (UNITS[2], "receiver")):
         assert f"{option(unit, 'TimeoutStopSec')}s" == services[container]["stop_grace_period"]
         assert option(unit, "Restart") == "on-failure"
+
+
+def test_commands_find_the_sqlite_file_of_the_units_from_another_folder() -> None:
+    page = (ROOT / "service" / "guide" / "setup.md").read_text()
+    section = page.split("\n## systemd\n")[1].split("\n## ")[0]
+    (edit,) = re.findall(r"^sed -i '(.+)' \.env$", section, re.MULTILINE)
+    changed = subprocess.run(
+        ["sed", edit, "example.env"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    (address,) = re.findall(r"^DATABASE_URL=(.+)$", changed.stdout, re.MULTILINE)
+    path = make_url(address).database
+    assert path == "/var/lib/infactor-quickbooks/infactor-quickbooks.db"
+    assert {option(unit, "StateDirectory") for unit in UNITS} == {Path(path).parent.name}
 
 
 def test_systemd_takes_the_units_and_finds_little_that_they_may_do(tmp_path: Path) -> None:

@@ -1,15 +1,16 @@
 """One trace for each webhook, through the processes and over what a flushed queue has lost."""
 
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 from pymongo.database import Database
+from structlog.testing import capture_logs
 
-from service.errors import ConfigurationError
-from service.kit import tracing
+from service.kit import otlp, tracing
 from tests.journey.deployment import deployed
 from tests.journey.test_journey import BUYER, REALM, a_book, an_invoice
 from tests.servers import wait_until
@@ -106,10 +107,28 @@ def test_a_sampler_keeps_a_trace_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> 
     assert all(traces.count(trace) == 2 for trace in traces)
 
 
-def test_without_the_extra_the_setting_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_it_warns_and_works_without_traces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "service.kit.otlp", None)
     with (
-        pytest.raises(ConfigurationError, match=r"pip install 'infactor-quickbooks\[otel\]'"),
+        capture_logs() as logs,
         tracing.exporting("http://127.0.0.1:4318", "test"),
+        tracing.received(TRACE, 1),
     ):
         pass
+    (warning,) = logs
+    assert (warning["event"], warning["log_level"]) == ("traces.not_sent", "warning")
+    assert "run `pip install 'infactor-quickbooks[otel]'`" in warning["why"]
+
+
+def test_a_collector_that_hangs_holds_up_no_stop(
+    monkeypatch: pytest.MonkeyPatch, silent_port: int
+) -> None:
+    monkeypatch.setattr(otlp, "_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(otlp, "_CLOSING_SECONDS", 0.05)
+    with tracing.exporting(f"http://127.0.0.1:{silent_port}", "test"), tracing.received(TRACE, 1):
+        pass
+    (last,) = (thread for thread in threading.enumerate() if thread.name == "last-traces")
+    assert last.daemon
+    last.join(20)

@@ -110,7 +110,7 @@ class _Walkthrough:
         return str(document["buyerInvoiceRemark"])
 
     def duplicate(self) -> str:
-        """Deliver one event twice: it is one notice, received two times."""
+        """Deliver one event twice: it is stored once, and counted as received two times."""
         event = {
             "specversion": "1.0",
             "id": "demo-check-event",
@@ -130,15 +130,15 @@ class _Walkthrough:
             found = [n for n in self._notices() if n.event_id == event["id"]]
             return [(n.status, n.duplicates) for n in found] == [(NoticeStatus.DONE, 1)]
 
-        _wait(once, "the notice is not done once, with one repetition")
+        _wait(once, "the event is not done once, with one repetition")
         _expect(self._document() == before, "the invoice has changed")
-        return "one notice, received twice"
+        return "one webhook event, received twice"
 
     def bad_signature(self) -> str:
         before = len(self._notices())
         status = self._post(sign(self._webhook, "not-the-verifier-token"))
         _expect(status == httpx.codes.UNAUTHORIZED, f"answered {status}")
-        _expect(len(self._notices()) == before, "a notice was stored")
+        _expect(len(self._notices()) == before, "an event was stored")
         return "401"
 
     def operate(self) -> str:

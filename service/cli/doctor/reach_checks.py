@@ -12,6 +12,7 @@ from service.config import parsers
 from service.config.settings import Settings
 from service.coordination import heartbeats
 from service.errors import ConfigurationError
+from service.kit import tracing
 from service.kit.clock import now
 from service.kit.signed_post import NotSent, SignedPost
 from service.kit.tls import public_authorities
@@ -24,6 +25,7 @@ _SECONDS = 8.0
 _PUBLIC = "public address"
 _ALERTS = "alerts"
 _EVENTS = "events"
+_TRACES = "traces"
 
 
 def public_address(settings: Settings) -> Iterator[CheckResult]:
@@ -122,6 +124,28 @@ def events_out(settings: Settings) -> Iterator[CheckResult]:
         yield ok(_EVENTS, "EVENTS_URL accepted a test event")
     finally:
         listener.close()
+
+
+def traces_out(settings: Settings) -> Iterator[CheckResult]:
+    """Check that OTEL_EXPORTER_OTLP_ENDPOINT takes traces, and that this process can send any."""
+    endpoint = settings.otel_exporter_otlp_endpoint
+    if endpoint is None:
+        yield ok(_TRACES, "not configured: none are sent")
+        return
+    try:
+        from service.kit.otlp import accepts_traces
+    except ImportError:
+        seen, _, advice = tracing.WITHOUT_EXTRA.partition("; ")
+        yield warn(_TRACES, seen, advice)
+        return
+    if accepts_traces(endpoint):
+        yield ok(_TRACES, "OTEL_EXPORTER_OTLP_ENDPOINT accepted a request without traces")
+    else:
+        yield warn(
+            _TRACES,
+            "OTEL_EXPORTER_OTLP_ENDPOINT does not accept traces",
+            "check the address and the collector there: it must take OTLP over HTTP",
+        )
 
 
 CHECK = "webhook"

@@ -16,7 +16,12 @@ from sqlalchemy.exc import DBAPIError
 from service.cli.console import database_trouble
 from service.cli.context import missing_file
 from service.cli.doctor.check import Check, CheckResult, bad, ok, warn
-from service.cli.doctor.reach_checks import alerts_out, events_out, public_address
+from service.cli.doctor.reach_checks import (
+    alerts_out,
+    events_out,
+    public_address,
+    traces_out,
+)
 from service.config import parsers
 from service.config.settings import Settings
 from service.coordination import heartbeats
@@ -342,4 +347,5 @@ CHECKS: list[tuple[str, Check]] = [
     ("intuit", intuit),
     ("alerts", alerts_out),
     ("events", events_out),
+    ("traces", traces_out),
 ]

@@ -98,26 +98,26 @@ class DatabaseCollector(Collector):
 
 def _notices(measures: Measures) -> Iterable[Metric]:
     yield _gauges(
-        "notices_open", "Notices that wait or were given up.", "status", measures.open_notices
+        "notices_open", "Webhook events that wait or have failed.", "status", measures.open_notices
     )
     yield _gauge(
         "notices_oldest_due_seconds",
-        "For how long the oldest notice that could be worked on has been due.",
+        "For how long the oldest webhook event that could be worked on has been due.",
         measures.oldest_due,
     )
     yield _counters(
         "notices_ended",
-        "Notices that ended, by how; a minute or two behind.",
+        "Webhook events that ended, by how; a minute or two behind.",
         ("status", "outcome"),
         measures.ended_notices.items(),
     )
     yield _gauges(
         "lag_seconds",
-        "From the change in QuickBooks to the record, of notices done within the last hour.",
+        "From the change in QuickBooks to the record, of events done within the last hour.",
         "quantile",
         {str(quantile): lag for quantile, lag in measures.lags.items()},
     )
-    yield _gauge("lag_notices", "How many notices the lag is of.", measures.lags_known)
+    yield _gauge("lag_notices", "How many webhook events the lag is of.", measures.lags_known)
 
 
 def _companies(measures: Measures) -> Iterable[Metric]:
@@ -136,13 +136,13 @@ def _companies(measures: Measures) -> Iterable[Metric]:
     )
     yield _gauges(
         "company_lag_seconds",
-        "For how long the oldest notice of a company has waited, of the 20 that wait longest.",
+        "For how long the oldest event of a company has waited, of the 20 that wait longest.",
         "connection",
         measures.waits,
     )
     yield _gauges(
         "companies_late",
-        "How many companies are late: with notices for a minute, with reconciling for an hour.",
+        "How many companies are late: with events for a minute, with reconciling for an hour.",
         "by",
         measures.late,
     )
