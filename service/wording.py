@@ -196,7 +196,7 @@ def what(notice: Notice, called: str | None = None) -> str:
     if notice.format == "own" and notice.operation in list(OwnNotice):
         return _OWN[OwnNotice(notice.operation)].format(about)
     parts = (notice.entity, about, notice.operation)
-    return " ".join(part for part in parts if part) or "could not be read"
+    return " ".join(part for part in parts if part) or "Could not be read"
 
 
 def why(notice: Notice) -> str | None:
@@ -209,10 +209,7 @@ def why(notice: Notice) -> str | None:
         and notice.operation == OwnNotice.UNREADABLE
     ):
         return f"{notice.reason}: {notice.error_message}. {_TO_BE_SAVED}"
-    given_up = (
-        f" ({notice.reason})" if notice.reason and notice.status == NoticeStatus.FAILED else ""
-    )
-    return f"{notice.error_message}{given_up}"
+    return notice.error_message
 
 
 def called(quickbooks_id: str, number: str) -> str:

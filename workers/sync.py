@@ -294,7 +294,7 @@ def give_back(
     mark_failed(session, hopeless, error)
     inbox.retry(session, [notice.id for notice in again], error, now(), due_at, suspect=suspect)
     for notice in again:
-        after_commit(session, log.warning, "notice.failed", **_name(notice), **why(error))
+        after_commit(session, log.warning, "notice.postponed", **_name(notice), **why(error))
 
 
 def mark_failed(session: Session, notices: Sequence[Notice], error: SyncError) -> None:

@@ -107,7 +107,7 @@ def _say_rejected(run: Run) -> None:
     if run.kind == RunKind.RECONCILE:
         hint("The next reconcile looks again in a day.")
     hint(
-        "Notices go on, up to the same limit. Where QuickBooks is right after all, begin"
+        "Events go on, up to the same limit. Where QuickBooks is right after all, begin"
         f" anew with `infactor-quickbooks reconcile --connection {run.connection_id} --fix`."
     )
 

@@ -133,7 +133,7 @@ def _show(found: InvoiceRecord, settings: Settings) -> None:
         ),
     )
     _table(
-        "Notices",
+        "Events",
         ("Id", "Received", "What", "Status", "Result", "Delivery"),
         (
             (

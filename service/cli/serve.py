@@ -29,7 +29,7 @@ def serve(
     ] = None,
     threads: Annotated[
         int,
-        typer.Option(min=1, max=64, help="Notices worked on at once; only without REDIS_URL."),
+        typer.Option(min=1, max=64, help="Events worked on at once; only without REDIS_URL."),
     ] = 4,
 ) -> None:
     """Receive webhooks and show the pages; without REDIS_URL, do all the work as well."""
@@ -127,7 +127,7 @@ def _warn(settings: Settings) -> None:
 @says_what_is_wrong
 def worker(
     threads: Annotated[
-        int, typer.Option(min=1, max=64, help="Notices worked on at once in this process.")
+        int, typer.Option(min=1, max=64, help="Events worked on at once in this process.")
     ] = 8,
 ) -> None:
     """Do the background work; run as many as you like."""

@@ -87,6 +87,28 @@ class Money(TypeDecorator[Decimal]):
         return Decimal(value).scaleb(-6) if dialect.name == "sqlite" else Decimal(value)
 
 
+class money_sum(FunctionElement[Any]):
+    """The sum of a column of Money; NULL of none.
+
+    A SUM that is beyond SQLite's whole numbers is an error there. So it sums whole units and the
+    rest apart: then only such a sum is rounded, to 15 digits.
+    """
+
+    type = Money()
+    inherit_cache = True
+
+
+@compiles(money_sum, "sqlite")
+def _sqlite_money_sum(element: money_sum, compiler: SQLCompiler, **kw: Any) -> str:
+    column = compiler.process(element.clauses, **kw)
+    return f"(SUM({column} / 1000000) * 1000000 + SUM({column} % 1000000))"
+
+
+@compiles(money_sum)
+def _postgresql_money_sum(element: money_sum, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"SUM({compiler.process(element.clauses, **kw)})"
+
+
 class ExactJSON(TypeDecorator[Any]):
     """A JSON value kept as text, so that numbers keep the digits that QuickBooks wrote."""
 

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, func, not_, select
 from service import wording
 from service.config.settings import Settings
 from service.database.tables import Connection, Document, Invoice
-from service.database.types import Instant, among
+from service.database.types import Instant, among, money_sum
 from service.domain import ConnectionState, RuleCode, Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
@@ -36,7 +36,7 @@ _unproven = (
     .order_by(Connection.id)
 )
 _approved = (
-    select(Document.connection_id, Invoice.currency, func.count(), func.sum(Invoice.total))
+    select(Document.connection_id, Invoice.currency, func.count(), money_sum(Invoice.total))
     .join(Invoice, Invoice.id == Document.invoice_id)
     .where(among(Document.connection_id, "companies"), Document.state.in_(documents.MONEY_MAY_MOVE))
     .group_by(Document.connection_id, Invoice.currency)

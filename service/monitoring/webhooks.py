@@ -241,9 +241,9 @@ def failed_notices(facts: Facts) -> Iterator[Condition]:
             severity=Severity.WARNING,
             since=first,
             text=f"{several(count, 'webhook event', 'webhook events')} of"
-            f" {several(companies, 'company', 'companies')} failed, so the invoices they refer to"
-            " may be missing or out of date. Each says why. They are retried automatically, at most"
-            " an hour apart, or once a day where the record itself is wrong.",
+            f" {several(companies, 'company', 'companies')} failed, so invoices may be missing or"
+            " out of date. The list of events says why. What failed is retried automatically, at"
+            " most an hour apart, or once a day where the record itself is wrong.",
             command="infactor-quickbooks webhooks --failed",
         )
 

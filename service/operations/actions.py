@@ -79,10 +79,10 @@ def link(database: Database, connection_id: str, actor: str) -> None:
 
 
 def invite(
-    database: Database, supplier_id: int | None, actor: str, *, another_company: bool
+    database: Database, supplier_id: int | None, link_id: str, actor: str, *, another_company: bool
 ) -> None:
-    """Record in the audit that a link was made for a supplier, who may not be known here yet."""
-    details = {"supplier": supplier_id, "another_company": another_company}
+    """Record in the audit that this link was made for a supplier, who may not be known here yet."""
+    details = {"supplier": supplier_id, "link": link_id, "another_company": another_company}
     with database.write() as session:
         audit.record(session, actor, "invite", None, details, now())
 
@@ -157,11 +157,13 @@ def replay(
     `chosen` is what `notices.replay` takes, `options` what the audit says of it.
     """
     with database.write() as session:
+        # Before the notices, as a sync does: else each could wait for the other.
+        connections.lock_all(session, connection_ids)
         count, whose = notices.replay(session, connection_ids, now(), **chosen)
-        for connection_id in whose:
+        for connection_id in sorted(whose):
             connections.call_again(session, connection_id)
         if count:
-            entry = {"notices": count, "companies": len(whose), **options}
+            entry = {"events": count, "companies": len(whose), **options}
             only = next(iter(whose)) if len(whose) == 1 else None
             audit.record(session, actor, "replay", only, entry, now())
     return count, whose

@@ -37,6 +37,7 @@ from service.database.tables.invoices import (
     WITHDRAWN,
 )
 from service.database.types import condition
+from service.database.upsert import chunked
 from service.domain import State
 from service.store import findings
 from service.store.invoices import folded, may_be_shown
@@ -160,13 +161,13 @@ def counts(
         return {}
     mixed = others_too(session, wanted.connection_ids, wanted.supplier_id)
     every = [_of_each(session, replace(wanted, status=one), mixed) for one in filters]
-    numbers = union_all(
-        *(
-            select(literal(c), *(_counted(of_each[c]) for of_each in every))
-            for c in wanted.connection_ids
+    found: dict[str, tuple[int, ...]] = {}
+    for some in chunked(list(wanted.connection_ids)):
+        numbers = union_all(
+            *(select(literal(c), *(_counted(of_each[c]) for of_each in every)) for c in some)
         )
-    )
-    return {c: tuple(found) for c, *found in session.execute(numbers)}
+        found |= {c: tuple(of_company) for c, *of_company in session.execute(numbers)}
+    return found
 
 
 def _counted(query: Select[Any]) -> ScalarSelect[int]:
@@ -210,10 +211,16 @@ def _ids(
         beyond = tuple_(key, id_) < there if down else tuple_(key, id_) > there
         parts = [part.where(beyond) for part in parts]
     order = _order(key, id_, down=down)
-    firsts = (part.order_by(*order).limit(limit).subquery() for part in parts)
-    merged = union_all(*(select(first) for first in firsts)).subquery()
+    firsts: list[Select[Any]] = [part.order_by(*order).limit(limit) for part in parts]
+    while len(firsts) > 1:
+        firsts = [_merged(some, limit, down=down) for some in chunked(firsts)]
+    return list(session.scalars(firsts[0]))
+
+
+def _merged(parts: Sequence[Select[Any]], limit: int, *, down: bool) -> Select[Any]:
+    merged = union_all(*(select(part.subquery()) for part in parts)).subquery()
     order = _order(merged.c.key, merged.c.id, down=down)
-    return list(session.scalars(select(merged.c.id).order_by(*order).limit(limit)))
+    return select(merged).order_by(*order).limit(limit)
 
 
 def _sort_key(session: Session, wanted: Wanted) -> ColumnElement[Any]:
@@ -280,11 +287,13 @@ def _has_status(
     if status.kind == "any":
         return []
     if status.kind == "states":
-        return [Invoice.id.in_(_there(status, connection_id, supplier_id))]
+        there = _there(status, connection_id, supplier_id)
+        return [Invoice.id.in_(there), _not_gone(connection_id)]
     if status.kind == "in infactor":
         # Each comes out of an index alone; most have been withdrawn nowhere.
         there = _of_supplier(connection_id, supplier_id)
-        return [Invoice.id.in_(there), Invoice.id.not_in(there.where(condition(WITHDRAWN)))]
+        withdrawn = Invoice.id.not_in(there.where(condition(WITHDRAWN)))
+        return [Invoice.id.in_(there), withdrawn, _not_gone(connection_id)]
     if status.kind == "changed":
         of_company = Finding.connection_id == connection_id
         return [Invoice.id.in_(findings.changed(of_company))]
@@ -309,6 +318,11 @@ def _there(status: StatusFilter, connection_id: str, supplier_id: int) -> Select
     if State.INVOICE_REJECTED in status.states:
         return query.where(not_(condition(WITHDRAWN)))
     return query
+
+
+def _not_gone(connection_id: str) -> ColumnElement[bool]:
+    """A condition: nobody is known to have deleted the invoice's document in Infactor."""
+    return Invoice.id.not_in(findings.missing([connection_id]))
 
 
 def _of_supplier(connection_id: str, supplier_id: int) -> Select[str]:

@@ -1,13 +1,13 @@
 """Suppliers and their connections."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Supplier
-from service.database.types import Instant, has_come
+from service.database.types import Instant, among, has_come
 from service.database.upsert import excluded, insert
 from service.domain import ConnectionState
 from service.errors import Disconnected
@@ -86,6 +86,16 @@ def lock(session: Session, connection_id: str) -> None:
     """
     session.execute(
         select(Connection.id).where(Connection.id == connection_id).with_for_update(key_share=True)
+    )
+
+
+def lock_all(session: Session, ids: Collection[str]) -> None:
+    """Lock these companies likewise, in one order, so that two who do so never wait in a circle."""
+    session.execute(
+        select(Connection.id)
+        .where(among(Connection.id, ids))
+        .order_by(Connection.id)
+        .with_for_update(key_share=True)
     )
 
 

@@ -18,7 +18,9 @@ from service.database.upsert import insert
 from service.domain import NoticeStatus
 
 # A row is written a moment before others see it: its transaction has to end first.
-_SETTLED = timedelta(seconds=30)
+_SETTLED = timedelta(minutes=1)
+# Two machines' clocks, and a clock that is corrected, differ by less.
+_CLOCKS_DIFFER = timedelta(minutes=10)
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 Labels = tuple[str, str]
@@ -32,20 +34,36 @@ class Counted(StrEnum):
 
 
 def count_up(session: Session, now: datetime) -> None:
-    """Add what ended since it was last counted, up to half a minute before `now`.
+    """Add what ended since it was last counted, up to a minute before `now`.
 
-    Only one process may do so at a time. Where the clock is set back, nothing is added until it has
-    caught up. A notice that is retried within that half minute is counted when it ends again.
+    Another process waits for this transaction. Where the clock is set back a little, nothing is
+    added until it has caught up. Where it is set back by more than ten minutes, counting goes on
+    from there: then what ended in a time that comes twice counts twice, but nothing is lost. A
+    notice that is retried within that minute is counted when it ends again.
     """
     until = now - _SETTLED
     for counted, found_between in _FOUND.items():
-        last = session.execute(
-            select(func.max(Counter.counted_until)).where(Counter.name == counted)
-        ).scalar_one()
-        since = last or _BEGINNING
+        since = _lock(session, counted)
+        if since > until + _CLOCKS_DIFFER:
+            since = until
+        if since > until:
+            continue
         # The row without labels, of which nothing is counted, says until when this is.
         for labels, count in {("", ""): 0, **found_between(session, since, until)}.items():
             _add(session, counted, labels, count, until)
+
+
+def _lock(session: Session, counted: Counted) -> datetime:
+    """Return until when this is counted, which nobody else changes in this transaction."""
+    row = insert(session, Counter).values(
+        name=counted, first="", second="", total=0, counted_until=_BEGINNING
+    )
+    return session.execute(
+        row.on_conflict_do_update(
+            index_elements=[Counter.name, Counter.first, Counter.second],
+            set_={"total": Counter.total},
+        ).returning(Counter.counted_until)
+    ).scalar_one()
 
 
 def totals(session: Session, counted: Counted) -> dict[Labels, int]:
@@ -95,14 +113,19 @@ def _notices(session: Session, since: datetime, until: datetime) -> dict[Labels,
 def _receipts(session: Session, since: datetime, until: datetime) -> dict[Labels, int]:
     """Count receipts of this time.
 
-    They are numbered as they come, so the last older one is found from the newest back; `at` has no
-    index.
+    They are numbered nearly as they come, so the last one that is well older is found from the
+    newest back; `at` has no index.
     """
     older = aliased(Receipt)
-    last = select(older.id).where(older.at < since).order_by(older.id.desc()).limit(1)
+    well_before = since - _CLOCKS_DIFFER
+    last = select(older.id).where(older.at < well_before).order_by(older.id.desc()).limit(1)
     rows = session.execute(
         select(Receipt.outcome, func.count())
-        .where(Receipt.id > func.coalesce(last.scalar_subquery(), 0), Receipt.at < until)
+        .where(
+            Receipt.id > func.coalesce(last.scalar_subquery(), 0),
+            Receipt.at >= since,
+            Receipt.at < until,
+        )
         .group_by(Receipt.outcome)
     )
     return {(outcome, ""): count for outcome, count in rows}

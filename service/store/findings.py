@@ -252,6 +252,15 @@ def changed(*more: ColumnElement[bool]) -> Select[str]:
     )
 
 
+def missing(connection_ids: Collection[str]) -> Select[str]:
+    """Return a query for the ids of these companies' invoices whose document is gone."""
+    return select(Finding.invoice_id).where(
+        Finding.connection_id.in_(connection_ids),
+        Finding.kind == FindingKind.MISSING,
+        Finding.closed_at.is_(None),
+    )
+
+
 def changed_of(session: Session, invoice_ids: Collection[str]) -> frozenset[str]:
     """Return those of these invoices that `changed` names."""
     return frozenset(session.scalars(changed(Finding.invoice_id.in_(invoice_ids))))

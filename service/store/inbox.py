@@ -61,11 +61,11 @@ def has_due(session: Session, connection_id: str, now: datetime) -> bool:
 def claim(
     session: Session, connection_id: str, owner: str, now: datetime
 ) -> tuple[Sequence[Notice], Sequence[Notice]]:
-    """Mark the next batch of due notices as being worked on; return (batch, given up).
+    """Mark the next batch of due notices as being worked on; return (batch, hopeless).
 
     Only the holder of the connection's sync lease may claim. What another process claimed and
     never gave back is lost: that process died. A notice that kills its worker is tried alone until
-    it was lost five times, and then given up, for the caller to mark as failed.
+    it was lost five times, and then hopeless, for the caller to mark as failed.
     """
     theirs = (
         select(Notice.id).where(
@@ -174,7 +174,7 @@ def mark_failed(
     failed = {"handled_at": func.coalesce(Notice.handled_at, now), "due_at": due_at}
     losses = case((Notice.losses >= _FATAL_LOSSES, _FATAL_LOSSES - 1), else_=0)
     # An unreadable place is known by its reason alone.
-    reason = case((Notice.operation == OwnNotice.UNREADABLE, Notice.reason), else_="given up")
+    reason = case((Notice.operation == OwnNotice.UNREADABLE, Notice.reason), else_=None)
     _close(session, ids, NoticeStatus.FAILED, reason, **failed, losses=losses, **evidence(error))
 
 

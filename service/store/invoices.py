@@ -22,7 +22,11 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType
 
 from service.database.tables import Connection, Document, Invoice, Revision
 from service.database.types import among, database_now
@@ -210,12 +214,46 @@ def _settled_at(new: Any) -> ColumnElement[float | None]:
 
 
 def _fixed(new: Any) -> dict[str, ColumnElement[Any]]:
-    """Return the columns that keep the warnings of before, where some are other ones now."""
-    other = and_(Invoice.warnings != literal_column("'[]'"), new.warnings != Invoice.warnings)
+    """Return the columns that keep the warnings of before, where one of them is gone."""
+    gone = and_(
+        Invoice.warnings != literal_column("'[]'"),
+        new.warnings != Invoice.warnings,
+        _lacks_some(Invoice.warnings, new.warnings),
+    )
     return {
-        "fixed": case((other, Invoice.warnings), else_=Invoice.fixed),
-        "fixed_at": case((other, new.recorded_at), else_=Invoice.fixed_at),
+        "fixed": case((gone, Invoice.warnings), else_=Invoice.fixed),
+        "fixed_at": case((gone, new.recorded_at), else_=Invoice.fixed_at),
     }
+
+
+class _lacks_some(FunctionElement[Any]):
+    """A condition: a code of the first list of warnings is not in the second one.
+
+    Within a value, quotes are escaped, so a code is found by its text.
+    """
+
+    type = NullType()
+    inherit_cache = True
+
+
+@compiles(_lacks_some, "sqlite")
+def _sqlite_lacks_some(element: _lacks_some, compiler: SQLCompiler, **kw: Any) -> str:
+    old, new = (compiler.process(one, **kw) for one in element.clauses)
+    code = "json_extract(gone.value, '$.code')"
+    return (
+        f"EXISTS (SELECT 1 FROM json_each({old}) AS gone"  # noqa: S608 - no text of ours
+        f""" WHERE instr({new}, '"code":"' || {code} || '"') = 0)"""
+    )
+
+
+@compiles(_lacks_some)
+def _postgresql_lacks_some(element: _lacks_some, compiler: SQLCompiler, **kw: Any) -> str:
+    # Not as JSON: PostgreSQL refuses some of what a value may have.
+    old, new = (compiler.process(one, **kw) for one in element.clauses)
+    return (
+        f"""EXISTS (SELECT 1 FROM regexp_matches({old}, '"code":"([a-z_]+)"', 'g') AS gone(code)"""  # noqa: S608
+        f""" WHERE strpos({new}, '"code":"' || gone.code[1] || '"') = 0)"""
+    )
 
 
 def _is_newer(new: Any, *, remap: bool) -> ColumnElement[bool]:

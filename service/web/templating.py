@@ -27,6 +27,7 @@ ROW_ID = re.compile(r"[0-9A-Za-z-]{1,32}")
 _AFTER_A_SIGN = re.compile(r"(?<=[@.])(?=\w)")
 _TIME = Markup('<time datetime="{}" title="{}"{}>{}</time>')
 _YEARLESS = Markup(" data-yearless")
+_SECONDS = Markup(" data-seconds")
 _AGO = Markup(" data-ago")
 STATIC = _HERE / "static"
 
@@ -52,15 +53,15 @@ def row_id(request: Request[Any]) -> str:
     return found
 
 
-def time_tag(when: datetime, *, year: bool = True) -> Markup:
+def time_tag(when: datetime, *, year: bool = True, seconds: bool = False) -> Markup:
     """Return a time as HTML: in UTC, until times.js shows it in the reader's zone."""
     utc = when.astimezone(UTC)
-    day = f"{utc.day} {utc:%b}"
+    day, clock = f"{utc.day} {utc:%b}", f"{utc:%H:%M:%S}" if seconds else f"{utc:%H:%M}"
     return _TIME.format(
         utc.isoformat(),
         f"{day} {utc:%Y, %H:%M:%S} UTC",
-        "" if year else _YEARLESS,
-        f"{day} {utc:%Y, %H:%M} UTC" if year else f"{day}, {utc:%H:%M} UTC",
+        ("" if year else _YEARLESS) + (_SECONDS if seconds else ""),
+        f"{day} {utc:%Y}, {clock} UTC" if year else f"{day}, {clock} UTC",
     )
 
 

@@ -139,12 +139,15 @@ def test_an_invoice_that_has_to_be_fixed(deployment: Deployment, reader: Reader)
     row = page.locator("tbody tr").first.bounding_box()
     assert row
     assert row["height"] < 75  # two lines
-    page.set_viewport_size(LAPTOP)
+    last_tab = page.locator("#tab-closed")
+    last_tab.scroll_into_view_if_needed()
 
     broken = an_invoice("900", DueDate=None)
     deployment.sim("PUT", f"/companies/{REALM}/Invoice", broken)
     new = page.get_by_role("link", name="J-900")
     expect(new).to_be_visible()  # by itself, without a reload
+    expect(last_tab).to_be_in_viewport(ratio=0.9)  # the tabs stay where they were
+    page.set_viewport_size(LAPTOP)
     new.click()
     heading(page, "Invoice J-900")
     expect(page.get_by_text("Fix this:")).to_be_visible()
@@ -157,17 +160,25 @@ def test_an_invoice_that_has_to_be_fixed(deployment: Deployment, reader: Reader)
     look(page, "invoice-fields")
 
     attention = reader.page()
-    attention.goto(f"{deployment.receivers[0]}/quickbook/")
+    attention.set_viewport_size(PHONE)
+    attention.goto(f"{deployment.receivers[0]}/quickbook/?status=closed")
+    expect(attention.locator("#tab-closed")).to_be_in_viewport(ratio=0.9)
     attention.get_by_role("link", name="Needs attention 1").click()
     expect(attention.get_by_role("heading", name="Fix in QuickBooks")).to_be_visible()
     attention.get_by_text("How to fix it").click()
     look(attention, "attention", WIDTHS)
+    other = an_invoice("901", DueDate=None)
+    deployment.sim("PUT", f"/companies/{REALM}/Invoice", other)
+    expect(attention.get_by_role("link", name="J-901")).to_be_visible()
+    unfolded = attention.locator("details[open]")
+    expect(unfolded).to_have_count(1)  # what was unfolded stays so
+    deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("901"))
 
     deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("900"))
     expect(page.get_by_text("Fix this:")).to_have_count(0)  # by itself
     expect(page.get_by_text("Fixed ✓")).to_be_visible()
     heading(page, "Invoice J-900")
-    expect(attention.get_by_text("Fixed ✓")).to_be_visible()
+    expect(attention.locator("#fixed + ul")).to_contain_text("J-900")
     look(attention, "attention-fixed", (360,))
 
 
@@ -213,7 +224,7 @@ def test_finding_invoices_and_taking_them_along(
     page.get_by_role("button", name="Search").click()
     expect(page.get_by_role("heading", name="Nothing matches")).to_be_visible()
     look(page, "nothing-matches")
-    page.get_by_role("link", name="Clear the search and show all").click()
+    page.get_by_role("link", name="See open invoices").click()
     expect(page.locator("tbody tr")).to_have_count(30)
 
 

@@ -342,7 +342,7 @@ def test_what_fixes_is_in_the_audit_too(place: Place) -> None:
     at, later = (datetime.fromisoformat(row["at"]) for row in (replayed, keyed))
     assert moments[0] <= at <= moments[1] <= later <= moments[2]
     assert (replayed["action"], replayed["company"]) == ("replay", "Bright Bakery")
-    assert replayed["details"] == {"notices": 1, "companies": 1}
+    assert replayed["details"] == {"events": 1, "companies": 1}
     assert (keyed["action"], keyed["company"]) == ("rekey", None)
     assert keyed["details"] == {"connections": 1, "notices": 0}
     assert {keyed["actor"], replayed["actor"]} == {f"cli:{this_user()}"}

@@ -27,8 +27,8 @@ def test_each_is_told_until_it_is_put_back(scene: Scene) -> None:
         cause="webhooks.failed",
         severity="warning",
         since=NOW - 2 * HOURS,
-        text="1 webhook event of 1 company failed, so the invoices they refer to may be missing or"
-        " out of date. Each says why. They are retried automatically, at most an hour apart, or"
+        text="1 webhook event of 1 company failed, so invoices may be missing or out of date. The"
+        " list of events says why. What failed is retried automatically, at most an hour apart, or"
         " once a day where the record itself is wrong.",
         command="infactor-quickbooks webhooks --failed",
     )

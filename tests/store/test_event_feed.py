@@ -150,6 +150,9 @@ def test_a_company_that_had_its_turn_is_behind_those_that_wait(database: Databas
         assert event_feed.due_connections(session, ENVIRONMENT, AT + SECOND, 9) == ["two", "one"]
         refused = event_feed.waiting(session, "two", 1)[0].id
         event_feed.postpone(session, refused, AT + SECOND, "answered 400")
+    with database.write() as session:
+        event_feed.end_turn(session, refused, AT)  # which does not make it due before its time
+        assert event_feed.due_connections(session, ENVIRONMENT, AT, 9) == []
     with database.read() as session:
         assert event_feed.due_connections(session, ENVIRONMENT, AT + SECOND, 9) == ["one", "two"]
 

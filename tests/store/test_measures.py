@@ -57,10 +57,10 @@ def count_up(database: Database, at: datetime) -> Measures:
 def test_what_ended_is_counted_once_and_never_less(database: Database, connection_id: str) -> None:
     failed = {"error_class": "Poisoned", "reason": "given up"}
     add(database, "failed", 2, handled_at=ago(days=80), **failed)
-    add(database, "done", 2, reason="created", handled_at=ago(minutes=1))
-    add(database, "done", reason="held: paid", handled_at=ago(minutes=1))
-    add(database, "done", reason="held: void", handled_at=ago(minutes=1))
-    add(database, "ignored", reason="whatever it said", handled_at=ago(minutes=1))
+    add(database, "done", 2, reason="created", handled_at=ago(minutes=2))
+    add(database, "done", reason="held: paid", handled_at=ago(minutes=2))
+    add(database, "done", reason="held: void", handled_at=ago(minutes=2))
+    add(database, "ignored", reason="whatever it said", handled_at=ago(minutes=2))
     add(database, "done", reason="created", handled_at=ago(seconds=10))  # may not all be seen yet
     first = {
         ("done", "created"): 2,
@@ -70,28 +70,60 @@ def test_what_ended_is_counted_once_and_never_less(database: Database, connectio
     }
     assert count_up(database, AT).ended_notices == first
     assert count_up(database, AT).ended_notices == first
-    assert count_up(database, ago(hours=1)).ended_notices == first  # the clock was set back
+    assert count_up(database, ago(minutes=5)).ended_notices == first  # the clock was set back
     with database.write() as session:
-        session.execute(delete(Notice).where(Notice.handled_at < ago(seconds=30)))
+        session.execute(delete(Notice).where(Notice.handled_at < ago(minutes=1)))
     later = count_up(database, AT + timedelta(minutes=1)).ended_notices
     assert later == {**first, ("done", "created"): 3}
+
+
+def test_a_clock_that_was_a_day_ahead_stops_no_counting(
+    database: Database, connection_id: str
+) -> None:
+    add(database, "done", reason="created", handled_at=ago(minutes=2))
+    assert count_up(database, AT + timedelta(days=1)).ended_notices == {("done", "created"): 1}
+    assert count_up(database, AT).ended_notices == {("done", "created"): 1}
+    add(database, "done", reason="created", handled_at=AT)
+    later = count_up(database, AT + timedelta(minutes=2)).ended_notices
+    assert later == {("done", "created"): 2}
+
+
+def receipts_counted(database: Database, at: datetime) -> dict[tuple[str, str], int]:
+    count_up(database, at)
+    with database.read() as session:
+        return counters.totals(session, counters.Counted.RECEIPTS)
 
 
 def test_receipts_are_counted_once_each(database: Database, connection_id: str) -> None:
     rows = DeliveryRows(database, connection_id)
     rows.invoice()
     rows.receipt("1", "created", ago(days=40))
-    rows.receipt("1", "refreshed", ago(minutes=1))
+    rows.receipt("1", "refreshed", ago(minutes=2))
     rows.receipt("1", "refreshed", ago(seconds=10))
 
     def counted(at: datetime) -> dict[tuple[str, str], int]:
-        count_up(database, at)
-        with database.read() as session:
-            return counters.totals(session, counters.Counted.RECEIPTS)
+        return receipts_counted(database, at)
 
     assert counted(AT) == {("created", ""): 1, ("refreshed", ""): 1}
     assert counted(AT + timedelta(minutes=1)) == {("created", ""): 1, ("refreshed", ""): 2}
     assert counted(AT + timedelta(minutes=2)) == {("created", ""): 1, ("refreshed", ""): 2}
+
+
+def test_a_receipt_that_is_stored_after_a_later_one_is_counted(
+    database: Database, connection_id: str
+) -> None:
+    rows = DeliveryRows(database, connection_id)
+    rows.invoice()
+    rows.receipt("1", "created", ago(seconds=61))
+    rows.receipt("1", "created", ago(seconds=59))
+    # Its delivery began first, and ended last.
+    rows.receipt("1", "refreshed", ago(seconds=61))
+    rows.receipt("1", "refreshed", ago(seconds=59))
+    rows.receipt("1", "created", ago(seconds=61))
+    first = {("created", ""): 2, ("refreshed", ""): 1}
+    assert receipts_counted(database, AT) == first
+    later = receipts_counted(database, AT + timedelta(minutes=1))
+    assert later == {("created", ""): 3, ("refreshed", ""): 2}
 
 
 def test_the_lag_is_from_the_change_to_its_record(database: Database, connection_id: str) -> None:

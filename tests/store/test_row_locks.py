@@ -11,11 +11,21 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from service.database.engine import Database
-from service.database.tables import Connection, Customer, Document, Finding, Invoice, Run
+from service.database.tables import (
+    Connection,
+    Customer,
+    Document,
+    Finding,
+    Invoice,
+    Notice,
+    Run,
+)
 from service.domain import FindingKind
+from service.operations import actions
 from service.store import (
     approvals,
     connections,
+    counters,
     customers,
     findings,
     forgetting,
@@ -24,6 +34,7 @@ from service.store import (
     judging_queue,
     runs,
 )
+from service.store.counters import Counted
 from tests.servers import wait_until
 from tests.store.delivery_rows import DeliveryRows
 
@@ -141,6 +152,37 @@ def test_a_run_that_ends_meanwhile_is_not_claimed(database: Database, connection
         lambda session: runs.claim(session, run_id, "simulator", "a worker", AT),
     )
     assert claimed == (None, False)
+
+
+@pytest.mark.postgresql("a lock of a row is its own")
+def test_what_two_count_at_once_is_counted_once(database: Database, connection_id: str) -> None:
+    with database.write() as session:
+        ended = {"status": "done", "reason": "created", "handled_at": AT}
+        session.add(Notice(format="own", connection_id=connection_id, received_at=AT, **ended))
+    meanwhile(
+        database,
+        lambda session: counters.count_up(session, LATER),
+        lambda session: counters.count_up(session, LATER),
+    )
+    with database.read() as session:
+        totals = counters.totals(session, Counted.NOTICES_ENDED)
+    assert totals == {("done", "created"): 1}
+
+
+@pytest.mark.postgresql("a lock of a row is its own")
+def test_a_replay_locks_the_company_before_its_notices(
+    database: Database, connection_id: str
+) -> None:
+    with database.write() as session:
+        ended = {"status": "failed", "handled_at": AT}
+        session.add(Notice(format="own", connection_id=connection_id, received_at=AT, **ended))
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as session:
+            connections.lock(session, connection_id)
+            replay = pool.submit(actions.replay, database, [connection_id], "operator", {})
+            wait_until(lambda: is_waited_for(database), what="the replay to wait")
+            session.execute(update(Notice).values(attempts=9))
+        assert replay.result() == (1, {connection_id})
 
 
 def a_customer_row(session: Session, connection_id: str) -> Customer:

@@ -60,6 +60,16 @@ def test_what_to_fix_is_grouped_by_customer_and_says_the_bad_value(browser: Test
     assert "104" not in page
 
 
+def test_an_invoice_without_a_number_is_told_by_its_day_and_amount(
+    place: Place, browser: TestClient
+) -> None:
+    for table, column in (("invoices", "mapped"), ("documents", "document")):
+        changed = f"json_set({column}, '$.invoiceNo', '', '$.invoiceDate', '2026-11-20')"
+        place.do(f"UPDATE {table} SET {column} = {changed} WHERE {column} ->> 'invoiceNo' = '103'")
+    page = said(browser.get(PAGE).text)
+    assert "No due date on No number (20 Nov 2026, 100.00 USD)" in page
+
+
 def test_no_name_of_an_api_is_on_it_nor_on_an_invoice(place: Place, browser: TestClient) -> None:
     for path in (PAGE, f"/quickbook/invoices/{place.invoice_id('3')}", "/quickbook/?status=all"):
         page = said(browser.get(path).text)
@@ -75,16 +85,16 @@ def test_a_buyer_who_has_not_signed_up_is_to_be_invited(place: Place, browser: T
     [mail] = re.findall(r'href="(mailto:[^"]+)"', page)
     assert mail.startswith("mailto:buyer%40example.com?subject=")
     assert "sign up there with this e-mail address, buyer@example.com." in unquote(mail)
-    assert "our invoice 101." in unquote(mail)
+    assert "our invoice 101.\r\n\r\nThank you" in unquote(mail)
     assert "Invite them" not in words  # which is for the invoice's own page
 
 
 def test_a_badge_does_not_contradict_its_warning(place: Place, browser: TestClient) -> None:
     def badges() -> list[str]:
         page = said(browser.get("/quickbook/?status=all&sort=number").text.split("<tbody")[1])
-        return [words for words in ("Approval Awaited", "Buyer can't see it yet") if words in page]
+        return [words for words in ("Waiting for buyer", "Buyer can't see it yet") if words in page]
 
-    assert badges() == ["Approval Awaited", "Buyer can't see it yet"]
+    assert badges() == ["Waiting for buyer", "Buyer can't see it yet"]
     unregistered(place, "1")
     assert badges() == ["Buyer can't see it yet"]
     place.do("UPDATE documents SET state = 'invoice_accepted'")
@@ -102,13 +112,13 @@ def test_what_was_fixed_lately_is_told_and_what_is_wrong_again_is_not(
     codes = [{"code": "no_due_date"}, {"code": "no_invoice_number"}]
     place.do(f"UPDATE invoices SET fixed = '{encode(codes).decode()}', fixed_at = '{lately}'")
     page = said(browser.get(PAGE).text).split("Fixed lately")[1]
-    assert "Fixed ✓ 101 · Buyer Seven Due date added, Invoice number added · 5 minutes ago" in page
-    assert "103 · Nobody & Sons Invoice number added ·" in page
+    assert "Fixed 101 · Buyer Seven Due date added, Invoice number added · 5 minutes ago" in page
+    assert "103 · Nobody & Sons Invoice number added · 5 minutes ago · 2 more to fix" in page
     assert "104" not in page
     shown = browser.get(f"/quickbook/invoices/{place.invoice_id('1')}").text
     assert "Fixed ✓ Due date added, Invoice number added." in said(shown)
     place.do(f"UPDATE invoices SET fixed_at = '{instant_text(now() - timedelta(days=8))}'")
-    assert "Fixed ✓" not in browser.get(PAGE).text
+    assert "Fixed lately" not in browser.get(PAGE).text
     assert "Fixed ✓" not in browser.get(f"/quickbook/invoices/{place.invoice_id('1')}").text
 
 

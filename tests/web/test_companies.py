@@ -43,6 +43,26 @@ def test_the_list_can_be_of_one_of_them(company: str, second: str, browser: Test
     assert "102 Other Books Buyer Seven 100.00 USD" in said(page)
 
 
+def test_what_needs_attention_is_of_the_company_that_is_chosen(
+    place: Place, company: str, second: str, browser: TestClient
+) -> None:
+    place.do("""UPDATE invoices SET warnings = '[{"code": "no_due_date", "text": "Add one"}]'""")
+    every = said(browser.get("/quickbook/attention").text)
+    assert "Buyer Seven 1 invoice Other Books No due date on 102" in every
+    assert every.count("Buyer Seven 1 invoice") == 2
+    page = browser.get(f"/quickbook/?company={second}").text
+    assert f'id="tab-to-fix" href="/quickbook/attention?company={second}"' in page
+    assert "Needs attention 1" in said(page)
+    chosen = browser.get(f"/quickbook/attention?company={second}").text
+    assert "Only of Other Books. Show all companies" in said(chosen)
+    assert "Buyer Seven 1 invoice No due date on 102" in said(chosen)
+    assert "101" not in said(chosen)
+    (address,) = re.findall(r'hx-get="([^"]+)"', chosen)
+    assert browser.get(address.replace("&amp;", "&")).status_code == 204
+    searched = said(browser.get("/quickbook/?q=102").text)
+    assert "Open Needs attention 2 Waiting for buyer Approved" in searched  # not what a tab finds
+
+
 @pytest.mark.parametrize("query", ["", "?q=101&sort=amount", "?status=to-fix"])
 def test_the_page_asks_as_much_however_many_they_are(
     place: Place, browser: TestClient, query: str

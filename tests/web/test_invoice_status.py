@@ -23,7 +23,7 @@ def document(state: str, marker: RuleCode | None = None) -> Document:
     [
         (None, None, InvoiceStatus("On its way to Infactor")),
         ("paid", None, InvoiceStatus("Not in Infactor: paid in QuickBooks", RuleCode.PAID)),
-        (None, document("invoice_created"), InvoiceStatus("Approval Awaited")),
+        (None, document("invoice_created"), InvoiceStatus("Waiting for buyer")),
         ("paid", document("invoice_accepted"), InvoiceStatus("Approved")),
         ("paid", document("invoice_rejected"), InvoiceStatus("Rejected")),
         (

@@ -220,7 +220,7 @@ class TestWithInfactorsOwnDatabase:
         rows.receipt("3", "frozen", at - timedelta(minutes=1))
         rows.receipt("3", "frozen", at - timedelta(minutes=1))
         with place.services.database.write() as session:
-            counters.count_up(session, at)
+            counters.count_up(session, at + timedelta(minutes=1))
         rows.finding("3", "critical", field="a")
         rows.finding("3", "info", field="b")
         rows.finding("3", "info", field="c", closed_at=at)

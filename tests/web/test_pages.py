@@ -64,7 +64,7 @@ def test_the_table_has_the_columns_of_infactors_dashboard(browser: TestClient) -
         "Buyer Seven",
         "100.00 USD",
         "1 Jan 2020 overdue",
-        "Approval Awaited",
+        "Waiting for buyer",
     ]
 
 
@@ -85,7 +85,7 @@ def test_text_from_quickbooks_is_never_markup(browser: TestClient) -> None:
 def test_what_is_to_be_fixed_is_counted_in_the_table_and_told_on_the_page(
     place: Place, browser: TestClient
 ) -> None:
-    assert cells(browser.get("/quickbook/").text, "No number")[-1] == "Approval Awaited 1 to fix"
+    assert cells(browser.get("/quickbook/").text, "No number")[-1] == "Waiting for buyer 1 to fix"
     page = browser.get(f"/quickbook/invoices/{place.invoice_id('5')}").text
     assert "This invoice has no number. In QuickBooks, open the invoice" in page
 
@@ -261,7 +261,7 @@ def test_a_lost_connection_is_told_with_a_button(place: Place, browser: TestClie
     assert '<span class="tag bad">Disconnected</span>' in page
     assert "Reconnect to QuickBooks</button>" in page
     assert "invalid_grant" not in page
-    assert cells(page, "101")[-1] == "Approval Awaited"
+    assert cells(page, "101")[-1] == "Waiting for buyer"
 
 
 def test_a_company_that_operators_paused_says_so_and_asks_nothing_of_its_supplier(

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.database.tables import Document
+from service.database.tables import Document, Invoice
 from service.domain import RuleCode
 from service.infactor.document_lifecycle import MARKER, REMARK
 from service.infactor.rules.catalogue import remark
+from service.kit.clock import now
 from service.queries.invoice_totals import Portion, Total, together
+from tests.builders import a_finding
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
 
 CANADA = {"CurrencyRef": {"value": "CAD"}}
@@ -72,6 +74,22 @@ def test_the_tiles_add_up_each_currency_by_itself(place: Place, browser: TestCli
         "Approved 350.50 USD 2 invoices",
         "Not in Infactor 75.00 USD 9.99 CAD 3 invoices",
     ]
+
+
+def test_what_was_deleted_in_infactor_is_not_there(place: Place, browser: TestClient) -> None:
+    for number in ("1", "2"):
+        decide(place, number, "invoice_accepted")
+    gone = {"kind": "missing", "found_at": now(), "changed_at": now()}
+    with place.services.database.write() as session:
+        invoice = session.get_one(Invoice, place.invoice_id("1"))
+        session.add(a_finding(invoice.id, invoice.connection_id, "critical", **gone))
+    assert tiles(browser)[:3] == [
+        "In Infactor 255.50 USD 2 invoices",
+        "Waiting for buyer 5.00 USD 1 invoice",
+        "Approved 250.50 USD 1 invoice",
+    ]
+    for name, number in (("in-infactor", 2), ("approved", 1)):
+        assert browser.get(f"/quickbook/?status={name}").text.count('<a id="row-') == number
 
 
 @pytest.mark.both_databases("the sums are its own")

@@ -15,10 +15,12 @@ from sqlalchemy.exc import IntegrityError
 
 from service.database.tables import AuditEntry, Connection, Invoice, OldId
 from service.errors import ConfigurationError, InfactorAway
+from service.kit import tracing
 from service.kit.clock import now
 from service.simulator.app import RunningSimulator
 from service.store import connection_lifecycle, connections, forgetting, old_rows
 from tests.servers import away, free_port
+from tests.traces import collecting
 from tests.workers import world as worlds
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering
@@ -538,7 +540,10 @@ def test_a_row_that_is_being_financed_is_adopted_as_it_stands(
 def test_while_a_row_is_unexplained_its_invoice_waits(delivering: Delivering) -> None:
     stranger = an_old_row(invoiceNo="999", buyerEmail="x@example.com", invoiceAmount=1.0)
     delivering.infactors.invoices.insert_one(stranger)
-    delivering.arrive(an_invoice())
+    # Of a batch of which nothing is left there is nothing to trace either.
+    with collecting() as collector, tracing.exporting(collector.url, "test"):
+        delivering.arrive(an_invoice())
+    assert "company.deliver" not in {span.name for span in collector.spans}
     assert delivering.infactors.invoices.count_documents({}) == 1
     assert delivering.record().old_rows_held
     assert delivering.receipts() == []

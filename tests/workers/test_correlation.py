@@ -107,10 +107,10 @@ def test_a_notice_that_waits_or_fails_says_so_with_quickbooks_trace_id(world: Wo
         world.sync()
         world.sync()
     first, second = (line["deliveries"][0] for line in named(lines, "webhook.stored"))
-    failed = named(lines, "notice.failed")
-    assert [(line["notice"], line["delivery"]) for line in failed] == [(1, first), (2, second)]
-    assert {line["error"] for line in failed} == {"TransientError"}
-    assert all(line["intuit_tid"] for line in failed)
+    waiting = named(lines, "notice.postponed")
+    assert [(line["notice"], line["delivery"]) for line in waiting] == [(1, first), (2, second)]
+    assert {line["error"] for line in waiting} == {"TransientError"}
+    assert all(line["intuit_tid"] for line in waiting)
     failed = the_only(lines, "notice.failed")
     assert (failed["notice"], failed["delivery"], failed["error"]) == (1, first, "Unmappable")
     assert the_only(lines, "notice.done")["notice"] == 2

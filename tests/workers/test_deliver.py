@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
+from sqlalchemy import text
 
+from service.kit import tracing
 from service.simulator.app import RunningSimulator
+from tests.traces import collecting
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings
 from tests.workers.world import DOCUMENTS, an_event, an_invoice
@@ -34,6 +37,16 @@ def test_a_new_invoice_is_created_as_infactors_old_driver_reads_it(delivering: D
     assert document["buyerEmail"] == "buyer@example.com"
     assert document["qbkRevision"] == 1
     assert delivering.receipts() == [(1, "created", "invoice_created")]
+
+
+def test_a_delivery_does_without_the_webhooks_of_its_trace(delivering: Delivering) -> None:
+    delivering.world.arrive(an_invoice())
+    with delivering.world.services.database.write() as session:
+        session.execute(text("ALTER TABLE notices RENAME TO gone"))
+    with collecting() as collector, tracing.exporting(collector.url, "test"):
+        delivering.deliver()
+    assert delivering.receipts() == [(1, "created", "invoice_created")]
+    assert [span.name for span in collector.spans] == ["company.deliver"]
 
 
 def test_no_document_names_the_company_in_quickbooks(delivering: Delivering) -> None:

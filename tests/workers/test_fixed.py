@@ -31,6 +31,13 @@ def test_the_warnings_before_a_fix_are_kept_with_its_moment(world: World) -> Non
     assert [one["code"] for one in fixed.fixed] == ["no_invoice_number", "no_due_date"]
     assert [one["code"] for one in fixed.warnings] == ["no_due_date"]
     assert fixed.fixed_at == fixed.recorded_at
+    world.arrive({**broken, "DocNumber": "101", "BillEmail": {"Address": "see website"}})
+    world.arrive({**broken, "DocNumber": "101", "BillEmail": {"Address": "see our website"}})
+    last = recorded(world)
+    assert [one["code"] for one in last.warnings] == ["no_due_date", "unusable_bill_email"]
+    assert (last.fixed, last.fixed_at) == (fixed.fixed, fixed.fixed_at)  # nothing was fixed
+    world.arrive({**broken, "DocNumber": "101"})
+    assert [one["code"] for one in recorded(world).fixed] == ["no_due_date", "unusable_bill_email"]
     world.arrive(an_invoice(TotalAmt=70.0, Balance=70.0))
     assert [one["code"] for one in recorded(world).fixed] == ["no_due_date"]
 

@@ -1,14 +1,19 @@
 """Polling Infactor: what people decided there, what is gone, and which buyers have signed up."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from service.database.tables import Document
+from service.database.tables import Connection, Document
 from service.kit.clock import now
+from service.store import connections
+from tests.servers import wait_until
+from tests.store.delivery_rows import DeliveryRows
+from tests.store.test_row_locks import is_waited_for
 from tests.workers.delivering import Delivering
-from tests.workers.world import World, an_invoice
+from tests.workers.world import World, a_customer, an_invoice
 from workers.delivery.circuit import reaching_infactor
 from workers.delivery.poll import note_changes, poll_buyers, poll_documents, read_page
 
@@ -168,6 +173,26 @@ def test_what_is_delivered_while_we_look_is_left_to_the_delivery(
     assert delivering.record().delivered_revision == 2
 
 
+@pytest.mark.postgresql("a lock of a row is its own")
+def test_a_company_that_is_busy_keeps_no_other_waiting(delivering: Delivering) -> None:
+    world, database = delivering.world, delivering.world.services.database
+    companies = [world.connection_id, world.connect("9341455000000002", "second@example.com")]
+    first, last = sorted(companies)
+    for company in (first, last):
+        rows = DeliveryRows(database, company)
+        rows.invoice()
+        rows.document()  # and Infactor has none, which is news
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as session:
+            connections.lock(session, last)
+            polling = pool.submit(delivering.poll)
+            wait_until(lambda: is_waited_for(database), what="the poll to wait")
+            of_first = select(Connection.id).where(Connection.id == first)
+            assert session.scalars(of_first.with_for_update(nowait=True)).one() == first
+        polling.result()
+    assert len(delivering.finding_rows()) == 2
+
+
 def test_page_by_page(delivering: Delivering) -> None:
     delivering.world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 1203)))
     delivering.world.backfill()
@@ -208,6 +233,15 @@ def test_a_buyer_who_registers_later_sees_the_invoice_then(delivering: Deliverin
     record = delivering.record()
     assert [one["code"] for one in record.fixed] == ["buyer_not_registered"]
     assert record.fixed_at is not None
+
+
+def test_nobody_has_registered_where_the_address_was_removed(delivering: Delivering) -> None:
+    delivering.world.put("Customer", a_customer(PrimaryEmailAddr={"Address": ""}))
+    delivering.arrive(an_invoice(BillEmail={"Address": "buyer@example.com"}))
+    assert delivering.addressed()[2] == ["buyer_not_registered"]
+    delivering.arrive(an_invoice(BillEmail={"Address": ""}))
+    assert delivering.addressed() == ("", "", [])
+    assert delivering.record().fixed == []
 
 
 def test_a_buyer_who_decided_is_not_said_to_have_been_fixed(delivering: Delivering) -> None:

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.config.settings import Settings
 from service.database.engine import Database
@@ -98,7 +99,9 @@ def _deliver_some(services: Services, connection_id: str) -> bool:
             if ensure_adopted(services, connection_id, [one.quickbooks_id for one in waiting]):
                 with services.database.read() as session:
                     waiting = infactor_outbox.due(session, connection_id, now(), _BATCH)
-            by_webhook = partial(_invoices_by_webhook, services.database, waiting)
+                if not waiting:
+                    return False
+            by_webhook = partial(_invoices_by_webhook, services.database, connection_id, waiting)
             with tracing.work("company.deliver", connection_id, by_webhook):
                 deliveries = _deliver_batch(services, infactor, company, waiting)
     except InfactorUnavailable:
@@ -108,12 +111,19 @@ def _deliver_some(services: Services, connection_id: str) -> bool:
 
 
 def _invoices_by_webhook(
-    database: Database, waiting: Sequence[Outgoing]
+    database: Database, connection_id: str, waiting: Sequence[Outgoing]
 ) -> dict[str | None, list[str]]:
-    """Return which invoices each webhook brought, for their traces."""
-    with database.read() as session:
-        recorded = {one.quickbooks_id: one.recorded_at for one in waiting}
-        webhooks = inbox.webhooks_of(session, waiting[0].connection_id, recorded)
+    """Return which invoices each webhook brought, for their traces.
+
+    Where the database fails, it names no webhook: a trace stops no delivery.
+    """
+    recorded = {one.quickbooks_id: one.recorded_at for one in waiting}
+    webhooks: Mapping[str, str] = {}
+    try:
+        with database.read() as session:
+            webhooks = inbox.webhooks_of(session, connection_id, recorded)
+    except SQLAlchemyError:
+        log.warning("trace.without_webhooks", connection=connection_id)
     found: dict[str | None, list[str]] = {}
     for one in waiting:
         found.setdefault(webhooks.get(one.quickbooks_id), []).append(one.id)
@@ -218,6 +228,8 @@ class DeliveryResults:
         """Store everything in one transaction; what was not delivered becomes due again later."""
         with database.write() as session:
             connections.lock(session, self._company.id)
+            # Not before: whoever counts receipts by their time expects them soon after it.
+            self._at = now()
             ids = [delivery.invoice.id for delivery in self._deliveries]
             current = infactor_outbox.progress(session, ids)
             for delivery in self._deliveries:
@@ -263,7 +275,7 @@ class DeliveryResults:
         warnings = [] if action is Action.FROZEN else list(delivery.order.warnings)
         if warnings != sent.delivery_warnings:
             self._warnings[sent.id] = warnings
-            if not warnings and action is not Action.FROZEN:
+            if not warnings and action is not Action.FROZEN and _has_registered(delivery):
                 self._fixed[sent.id] = sent.delivery_warnings
         if result.newer is not None:
             self._catch_up(current, sent, result.newer)
@@ -344,6 +356,14 @@ class DeliveryResults:
             if result.action is Action.FROZEN and result.before is not None
             else []
         )
+
+
+def _has_registered(delivery: Delivery) -> bool:
+    """Return whether an order without a warning has none because the buyer has an account.
+
+    One that offers nothing, or names no address, has none either.
+    """
+    return delivery.order.mapped is not None and bool(addresses_of(delivery.invoice))
 
 
 def _happenings(delivery: Delivery, result: DeliveryResult, action: Action) -> Iterator[Happening]:

@@ -3,8 +3,9 @@
 Writes nothing there: it stores what changed, keeps findings, and asks for deliveries.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import structlog
 from sqlalchemy.orm import Session
@@ -16,12 +17,15 @@ from service.infactor.document_lifecycle import MARKER, columns_of
 from service.infactor.users import preferred
 from service.kit.clock import now
 from service.services import Services
-from service.store import documents, event_feed, findings, infactor_outbox
+from service.store import connections, documents, event_feed, findings, infactor_outbox
+from service.store.infactor_outbox import Outgoing
 from workers.delivery.circuit import InfactorUnavailable, reaching_infactor
 from workers.delivery.deliver import addresses_of, key_of
 from workers.delivery.findings import DocumentChange, decided, keep_changes
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _PAGE = 500
 # An approval shortly after a change cannot be undone, so its finding closes after this time.
@@ -75,12 +79,24 @@ def note_changes(
         or change.marked
         or change.astray
     ]
-    if not news:
-        return
-    with services.database.write() as session:
-        companies = _note(session, news, now())
-    for connection_id in companies:
-        services.jobs.deliver(connection_id)
+    for connection_id, those in _by_company(news, lambda change: change.invoice):
+        with services.database.write() as session:
+            is_due = _note(session, connection_id, those, now())
+        if is_due:
+            services.jobs.deliver(connection_id)
+
+
+def _by_company(
+    some: Iterable[T], invoice: Callable[[T], Invoice | Outgoing]
+) -> Iterator[tuple[str, list[T]]]:
+    """Yield each company's part of a page, for a transaction of its own.
+
+    A page has invoices of any company: one transaction would hold all while it waits for one.
+    """
+    found: dict[str, list[T]] = {}
+    for one in some:
+        found.setdefault(invoice(one).connection_id, []).append(one)
+    yield from found.items()
 
 
 def _change(invoice: Invoice, seen: Document, after: DocumentState | None) -> DocumentChange:
@@ -89,11 +105,13 @@ def _change(invoice: Invoice, seen: Document, after: DocumentState | None) -> Do
     return DocumentChange(invoice=invoice, before=seen, after=after, withdrawn=marks.get(MARKER))
 
 
-def _note(session: Session, news: Sequence[DocumentChange], at: datetime) -> set[str]:
-    """Store the changes; return the companies that now have something to deliver."""
+def _note(
+    session: Session, connection_id: str, news: Sequence[DocumentChange], at: datetime
+) -> bool:
+    """Store a company's changes; return whether it now has something to deliver."""
     fresh = _still_news(session, news)
     event_feed.tell(session, (decided(change) for change in fresh if change.moved), at)
-    _keep_findings(session, fresh, at)
+    keep_changes(session, connection_id, fresh, at)
     again = [change for change in fresh if change.moved or change.astray]
     # A document that is undecided again may be at the recorded revision and still differ from it.
     anew = [change.invoice.id for change in again if change.moved and change.undecided]
@@ -105,11 +123,11 @@ def _note(session: Session, news: Sequence[DocumentChange], at: datetime) -> set
             documents.note(session, change.invoice.id, columns_of(document), at)
     infactor_outbox.deliver_as_new_revision(session, anew)
     infactor_outbox.deliver_again(session, [i for c in again if (i := c.invoice.id) not in anew])
-    return {change.invoice.connection_id for change in again}
+    return bool(again)
 
 
 def _still_news(session: Session, news: Sequence[DocumentChange]) -> list[DocumentChange]:
-    """Lock the companies; leave out what was delivered or forgotten since Infactor was asked."""
+    """Lock the company; leave out what was delivered or forgotten since Infactor was asked."""
     ids = [change.invoice.id for change in news]
     current = infactor_outbox.lock_invoices(session, ids)
     seen = infactor_outbox.documents_of(session, ids)
@@ -121,14 +139,6 @@ def _still_news(session: Session, news: Sequence[DocumentChange]) -> list[Docume
         and change.before is not None
         and seen[invoice_id].seen_at == change.before.seen_at
     ]
-
-
-def _keep_findings(session: Session, changes: Iterable[DocumentChange], at: datetime) -> None:
-    by_company: dict[str, list[DocumentChange]] = {}
-    for change in changes:
-        by_company.setdefault(change.invoice.connection_id, []).append(change)
-    for connection_id, those in by_company.items():
-        keep_changes(session, connection_id, those, at)
 
 
 def _log(change: DocumentChange) -> None:
@@ -165,13 +175,12 @@ def poll_buyers(services: Services) -> None:
         except InfactorUnavailable:
             return
         found = [i for i in page if preferred(addresses_of(i), registered)[1]]
-        if found:
-            ids = [invoice.id for invoice in found]
+        for connection_id, those in _by_company(found, lambda invoice: invoice):
             with services.database.write() as session:
-                infactor_outbox.lock_companies(session, ids)
-                infactor_outbox.deliver_as_new_revision(session, ids)
-            for connection_id in {invoice.connection_id for invoice in found}:
-                services.jobs.deliver(connection_id)
+                connections.lock(session, connection_id)
+                infactor_outbox.deliver_as_new_revision(session, [i.id for i in those])
+            services.jobs.deliver(connection_id)
+        if found:
             log.info("buyers.registered", invoices=len(found))
         if len(page) < _PAGE:
             return

@@ -56,6 +56,7 @@ def routes() -> list[BaseRoute]:
         ("GET", events.NEWS, events.news),
         ("POST", "/ops/events/replay", posted(events.replay)),
         ("GET", "/ops/events/{id}", events.detail),
+        ("GET", "/ops/events/{id}/live", events.live),
         ("POST", "/ops/events/{id}/replay", posted(events.replay_one)),
         ("GET", alerts.LIST, alerts.listing),
         ("GET", audit.PAGE, audit.listing),

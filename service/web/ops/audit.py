@@ -36,14 +36,22 @@ _WORDS: Mapping[str, str] = {
     "reconcile": "Started a reconcile",
     "rekey": "Sealed everything with new keys",
     "release": "Released",
-    "replay": "Retried events",
+    "replay": "Retried webhook events",
     "reset watermarks": "Reset watermarks",
     "resume": "Resumed",
     "retry": "Retried what had failed",
+    "retry events": "Sent refused events again",
+    "skip event": "Skipped a refused event",
     "sync": "Started a sync",
 }
 # Details that have a page of their own.
-_PAGES = {"run": "/ops/runs/{}", "notice": "/ops/events/{}"}
+_PAGES = {
+    "run": "/ops/runs/{}",
+    "event": "/ops/events/{}",
+    "supplier": "/ops/connections?supplier={}",
+}
+_CALLED = {"notices": "events"}  # of what was sealed anew or deleted
+_IDS = frozenset({"run", "event", "finding", "supplier"})
 
 
 def listing(request: Request[AppState]) -> Response:
@@ -95,18 +103,18 @@ def called(action: str) -> str:
 def details(kept: Mapping[str, Any]) -> list[tuple[str, str, str | None]]:
     """Return (name, value, address of its page or None) of each detail that says something."""
     return [
-        (name.replace("_", " "), _written(value), _address(name, value))
+        (_CALLED.get(name, name).replace("_", " "), _written(name, value), _address(name, value))
         for name, value in kept.items()
         if value not in (None, False, "", [], {})
     ]
 
 
-def _written(value: Any) -> str:
+def _written(name: str, value: Any) -> str:
     if value is True:
         return "yes"
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) and name not in _IDS else str(value)
 
 
 def _address(name: str, value: Any) -> str | None:

@@ -45,8 +45,22 @@ FILTERS: tuple[str, ...] = (
 _ASK_NO_MORE = 286  # tells htmx to stop polling; it shows the answer
 _MOST_ATTEMPTS = 50
 _LONGEST_BODY = 100_000
-_SECRET = re.compile("realm|account|token|secret|password|signature|authorization", re.IGNORECASE)
-_REALM_IDS = re.compile(rb"\d{14,}")
+_SECRETS = "realm|account|token|secret|password|signature|auth|bearer|refresh|code|key"
+_SECRET = re.compile(_SECRETS, re.IGNORECASE)
+# In texts and keys: `token=…`, `"token": "Bearer …"` in cut JSON, `Bearer …`, and realm ids.
+_IN_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
+    (
+        re.compile(
+            rf"((?:{_SECRETS})[\w-]{{0,40}}[\"'\\]{{0,4}}\s{{0,4}}[=:]\s{{0,4}}[\"'\\]{{0,4}})"
+            r"(?:bearer\s+|basic\s+)?[^\s\"'\\&,;]+",
+            re.IGNORECASE,
+        ),
+        r"\1…",
+    ),
+    (re.compile(r"\b(bearer\s+)[\w.~+/=-]+", re.IGNORECASE), r"\1…"),
+    (re.compile(r"((?:realm|account|company)[^\d\n]{0,12})\d{6,}", re.IGNORECASE), r"\1(id)"),
+    (re.compile(r"\d{14,}"), "(id)"),
+)
 _FORMATS = {"cloudevents": "CloudEvents", "legacy": "QuickBooks' older format", "own": "our own"}
 _KINDS = {
     NoticeStatus.PENDING: "plain",
@@ -167,7 +181,7 @@ def replay(request: Request[AppState], form: FormData) -> Response:
         services.database,
         list(known),
         operator_of(request).actor,
-        {"notice": chosen[0]} if len(chosen) == 1 else {},
+        {"event": chosen[0]} if len(chosen) == 1 else {},
         notice_ids=chosen,
     )
     for connection_id in whose:
@@ -188,7 +202,7 @@ def replay_one(request: Request[AppState], form: FormData) -> Response:
         services.database,
         [notice.connection_id],
         operator_of(request).actor,
-        {"notice": notice.id},
+        {"event": notice.id},
         notice_ids=[notice.id],
     )
     for connection_id in whose:
@@ -201,32 +215,45 @@ def replay_one(request: Request[AppState], form: FormData) -> Response:
 
 def detail(request: Request[AppState]) -> Response:
     """Show one notice: what it says, each attempt at it, and what came with it."""
-    services, notice = request.state["services"], _notice(request)
+    return page(request, "ops/notice.html", _facts(request.state["services"], _notice(request)))
+
+
+def live(request: Request[AppState]) -> Response:
+    """Show the notice again, or 204 if the browser has it already."""
+    facts = _facts(request.state["services"], _notice(request))
+    if request.query_params.get("seen") == facts["version"]:
+        return Response(status_code=204)
+    return render(request, "ops/notice_live.html", facts)
+
+
+def _facts(services: Services, notice: Notice) -> dict[str, Any]:
+    """Return what ops/notice_live.html shows; it follows a notice that is `active`."""
     with services.database.read() as session:
         names = companies.names(session, [notice.connection_id] if notice.connection_id else [])
         called = notices.numbers(session, [notice]).get(notice.id)
         failed = notices.failed_attempts(session, notice.id, _MOST_ATTEMPTS + 1)
         invoice_id = notices.invoice_of(session, notice)
     shown = attempts_of(notice, failed[:_MOST_ATTEMPTS])
-    return page(
-        request,
-        "ops/notice.html",
-        {
-            "notice": notice,
-            "what": what(notice, called),
-            "why": why(notice),
-            "verified": _verified(notice),
-            "formats": _FORMATS,
-            "company": names.get(notice.connection_id or ""),
-            "invoice_id": invoice_id,
-            "kind": _KINDS[NoticeStatus(notice.status)],
-            "attempts": shown,
-            "more": len(failed) > _MOST_ATTEMPTS,
-            "may_return": _may_return(notice),
-            "body": _body(services, notice),
-            "at": now(),
-        },
-    )
+    is_due = notice.due_at is None or notice.due_at <= now()
+    waits = notice.status == NoticeStatus.PENDING and notice.connection_id is not None
+    seen = (_version([notice]), notice.claimed_by, notice.due_at, is_due, why(notice), shown)
+    return {
+        "notice": notice,
+        "what": what(notice, called),
+        "why": why(notice),
+        "verified": _verified(notice),
+        "formats": _FORMATS,
+        "company": names.get(notice.connection_id or ""),
+        "invoice_id": invoice_id,
+        "kind": _KINDS[NoticeStatus(notice.status)],
+        "attempts": shown,
+        "more": len(failed) > _MOST_ATTEMPTS,
+        "may_return": _may_return(notice),
+        "body": _body(services, notice),
+        "is_due": is_due,
+        "active": waits or notice.claimed_by is not None,
+        "version": sha256(repr(seen).encode()).hexdigest()[:16],
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +272,7 @@ class Attempt:
 
 
 def attempts_of(notice: Notice, failed: Sequence[NoticeAttempt]) -> list[Attempt]:
-    """Return the attempts, the newest first: the one that the notice keeps, then failed ones."""
+    """Return the attempts, the newest first: the latest, kept by the notice, then failed ones."""
     made = [
         Attempt(
             began_at=one.began_at,
@@ -291,7 +318,7 @@ def _notice(request: Request[AppState]) -> Notice:
 def _verified(notice: Notice) -> str:
     if notice.format == "own":
         return "Not needed: this service sent it to itself"
-    return "Yes, by its intuit-signature (HMAC-SHA256); nothing else is stored"
+    return "Yes, by its intuit-signature (HMAC-SHA256); unsigned webhooks are never stored"
 
 
 def _body(services: Services, notice: Notice) -> str | None:
@@ -305,12 +332,15 @@ def _body(services: Services, notice: Notice) -> str | None:
     try:
         told = msgspec.json.format(exact_json.encode(_masked(exact_json.decode(kept))), indent=2)
     except (ValueError, TypeError, RecursionError):
-        told = _REALM_IDS.sub(b"(id)", kept)
-    return told.decode(errors="replace")[:_LONGEST_BODY]
+        told = kept
+    text = told.decode(errors="replace")
+    for pattern, instead in _IN_TEXT:
+        text = pattern.sub(instead, text)
+    return text[:_LONGEST_BODY]
 
 
 def _masked(value: Any) -> Any:
-    """Return this JSON value without realm ids, and without what is called a secret."""
+    """Return this JSON value without what is called a realm id or a secret."""
     if isinstance(value, dict):
         return {
             name: "…" if _SECRET.search(str(name)) else _masked(one) for name, one in value.items()

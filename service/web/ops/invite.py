@@ -38,11 +38,13 @@ _REFUSED = {
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """A link to connect, for whom it is, and until when it works."""
+    """A link to connect, its id, for whom it is, and until when it works."""
 
+    id: str
     url: str
     email: str
     name: str
+    address: str
     expires_at: datetime
 
 
@@ -94,6 +96,7 @@ def invite(request: Request[AppState], form: FormData) -> Response:
     actions.invite(
         services.database,
         None if known is None else known.id,
+        made.id,
         operator_of(request).actor,
         another_company=typed.another_company,
     )
@@ -111,9 +114,9 @@ def link_for(
     settings: Settings, email: str, name: str, address: str, *, another_company: bool = False
 ) -> Invitation:
     """Return a link to connect for this supplier; raises LinkError if a link cannot carry it."""
-    at = now()
+    at, secret = now(), settings.infactor_shared_secret.get_secret_value()
     token = links.issue(
-        settings.infactor_shared_secret.get_secret_value(),
+        secret,
         "connect",
         email,
         now=at,
@@ -122,7 +125,8 @@ def link_for(
         another_company=another_company,
     )
     url = links.connect_url(settings.public_url, token)
-    return Invitation(url, email, name, at + links.CONNECT_LIFE)
+    link_id = links.read(token, "connect", secret, at).id
+    return Invitation(link_id, url, email, name, address, at + links.CONNECT_LIFE)
 
 
 def link_page(
@@ -139,7 +143,7 @@ def link_page(
     `companies` are those that the supplier has and this link can only connect again.
     """
     fields = urlencode(
-        {"subject": subject, "body": f"{body}\nIt is yours alone:\n\n{made.url}\n"},
+        {"subject": subject, "body": f"{body}\r\nIt is yours alone:\r\n\r\n{made.url}\r\n"},
         quote_via=quote,
         safe="",
     )

@@ -25,7 +25,9 @@
     const texts = [];
     for (let at = Math.ceil((begin - offset) / every) * every + offset; at <= end; at += every) {
       const text = document.createElementNS(ticks.namespaceURI, "text");
-      text.setAttribute("x", `${((at - begin) / (end - begin)) * 100}%`);
+      const share = ((at - begin) / (end - begin)) * 100;
+      text.setAttribute("x", `${share}%`);
+      if (share > 97) text.setAttribute("class", "end");
       text.setAttribute("y", "1em");
       text.textContent = (every < 86400 ? hour : day).format(at * 1000);
       texts.push(text);

@@ -44,6 +44,28 @@
     }
   });
 
+  // The tab of this page is in sight, also where the tabs are wider than a phone; they stay where
+  // their reader has moved them, and what was unfolded stays so.
+  const tabs = () => document.querySelector("nav.tabs");
+  const bar = tabs();
+  const current = bar && bar.querySelector("[aria-current]");
+  if (current) {
+    const [outer, inner] = [bar.getBoundingClientRect(), current.getBoundingClientRect()];
+    bar.scrollLeft += inner.left - outer.left - (outer.width - inner.width) / 2;
+  }
+  let along = 0;
+  let unfolded = [];
+  document.body.addEventListener("htmx:beforeSwap", () => {
+    if (tabs()) along = tabs().scrollLeft;
+    unfolded = [...document.querySelectorAll("#live details[id][open]")].map(({ id }) => id);
+  });
+  document.body.addEventListener("htmx:afterSwap", () => {
+    if (tabs()) tabs().scrollLeft = along;
+    for (const details of unfolded.map((id) => document.getElementById(id))) {
+      if (details) details.open = true;
+    }
+  });
+
   // A menu closes when its reader goes elsewhere, as menus do.
   const close = (except) => {
     for (const menu of document.querySelectorAll("details.menu[open]")) {

@@ -7,6 +7,7 @@
   });
   const dated = format({ year: "numeric" });
   const yearless = format({});  // where room is scarce
+  const exact = format({ year: "numeric", second: "2-digit" });  // where two may share a minute
   const dayOnly = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
   const relative = new Intl.RelativeTimeFormat("en");
   const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60]];
@@ -17,6 +18,10 @@
     if (seconds >= MONTH) return dayOnly.format(when);
     const unit = UNITS.find(([, length]) => seconds >= length);
     return unit ? relative.format(-Math.floor(seconds / unit[1]), unit[0]) : "just now";
+  };
+  const form = (data) => {
+    if ("seconds" in data) return exact;
+    return "yearless" in data ? yearless : dated;
   };
   // No line breaks within GMT-5.
   const whole = (form, when) => form.format(when).replace("GMT-", "GMT\u2011");
@@ -32,7 +37,7 @@
         continue;  // and again, as time goes on
       }
       element.dataset.local = "";
-      element.textContent = whole("yearless" in element.dataset ? yearless : dated, when);
+      element.textContent = whole(form(element.dataset), when);
     }
   };
 

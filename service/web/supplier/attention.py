@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.database.tables import Connection, Supplier
+from service.database.tables import Supplier
 from service.errors import OutOfTime
 from service.infactor import warnings
 from service.infactor.warnings import WarningCode
@@ -22,10 +22,17 @@ from service.queries.invoices import Found, StatusFilter, StatusKind, Wanted
 from service.store import connections
 from service.web.session import supplier_of
 from service.web.state import AppState
-from service.web.supplier.invoice_view import ListedInvoice, fields, row, to_fix
+from service.web.supplier.invoice_view import (
+    ListedInvoice,
+    currency_of,
+    fields,
+    row,
+    to_fix,
+)
+from service.web.supplier.list_query import ListQuery
 from service.web.templating import render
 from service.web.threads import in_dedicated_threads
-from service.wording import several
+from service.wording import day, several, written
 
 PATH = "/quickbook/attention"
 MOST_GROUPED = 500
@@ -45,12 +52,18 @@ class InvoiceLink:
 
     id: str
     number: str
+    words: str
+    """The number, or without one the date and the amount, which tell it from others."""
 
 
 @dataclass(slots=True)
 class Correction:
-    """One thing to fix on some invoices of a customer; `value` is what QuickBooks has there."""
+    """One thing to fix on some invoices of a customer; `value` is what QuickBooks has there.
 
+    `id` stays the same while the page is open.
+    """
+
+    id: str
     title: str
     advice: str
     value: str
@@ -69,6 +82,7 @@ class Correction:
 class CustomerGroup:
     """A customer in QuickBooks with something to fix."""
 
+    connection_id: str
     name: str
     problems: dict[tuple[str, str], Correction] = field(default_factory=dict)
 
@@ -98,16 +112,19 @@ class UnregisteredBuyer:
             f" {what}{named}{others}.\n\nThank you\n{supplier}"
         )
         subject = quote(f"Please sign up to Infactor to see our {what}")
-        return f"mailto:{quote(self.address)}?subject={subject}&body={quote(body)}"
+        lines = quote(body.replace("\n", "\r\n"))  # RFC 6068
+        return f"mailto:{quote(self.address)}?subject={subject}&body={lines}"
 
 
 @dataclass(frozen=True, slots=True)
 class FixedInvoice:
-    """An invoice of which something was fixed lately, in words."""
+    """An invoice of which something was fixed lately, in words; `left` is still to fix."""
 
     invoice: InvoiceLink
+    connection_id: str
     buyer: str
     words: str
+    left: int
     at: datetime
 
 
@@ -152,10 +169,13 @@ def _context(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
     settings = services.settings
     with services.database.read() as session:
         mine = connections.of_supplier(session, supplier.id, settings.quickbooks_environment)
+    names = {one.id: one.company_name or "Your company" for one in mine}
+    company = ListQuery.of(request.query_params).among(names).company
+    ids = (company,) if company else tuple(names)
     found, out_of_time = _NOTHING, False
     try:
         with services.database.read(seconds=_SECONDS) as session:
-            found = _found(session, mine, supplier.id, settings.infactor_currency)
+            found = _found(session, ids, supplier.id, settings.infactor_currency)
     except OutOfTime:
         out_of_time = True
     return {
@@ -163,15 +183,17 @@ def _context(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
         "found": found,
         "out_of_time": out_of_time,
         "version": found.version,
+        "company": company,
+        # Where there is one company, its name says nothing.
+        "names": names if len(ids) > 1 else {},
+        "chosen": names.get(company),
         "most_grouped": MOST_GROUPED,
         "most_changed": _MOST_CHANGED,
     }
 
 
-def _found(
-    session: Session, mine: Sequence[Connection], supplier_id: int, currency: str
-) -> Attention:
-    ids, today = tuple(one.id for one in mine), now().date()
+def _found(session: Session, ids: tuple[str, ...], supplier_id: int, currency: str) -> Attention:
+    today = now().date()
     if not ids:
         return _NOTHING
     cut: set[StatusKind] = set()
@@ -183,36 +205,39 @@ def _found(
             cut.add(kind)
         return page.found
 
-    customers = customers_of(newest("to correct", MOST_GROUPED))
-    invitations = invitations_of(newest("to invite", MOST_GROUPED))
+    customers = customers_of(newest("to correct", MOST_GROUPED), currency)
+    invitations = invitations_of(newest("to invite", MOST_GROUPED), currency)
     changed = [row(one, currency, today, changed=True) for one in newest("changed", _MOST_CHANGED)]
     lately = now() - FIXED_LATELY
     fixed = fixed_invoices.fixed_since(session, ids, supplier_id, lately, _MOST_FIXED)
-    return Attention(customers, invitations, changed, fixed_of(fixed), frozenset(cut))
+    return Attention(customers, invitations, changed, fixed_of(fixed, currency), frozenset(cut))
 
 
-def customers_of(some: Iterable[Found]) -> list[CustomerGroup]:
+def customers_of(some: Iterable[Found], currency: str) -> list[CustomerGroup]:
     """Return what is to fix in QuickBooks by customer, whoever has most invoices first."""
     found: dict[tuple[str, str], CustomerGroup] = {}
     for one in some:
         invoice, shown = one[0], fields(one)
         name = shown["companyName"]
         key = (invoice.connection_id, invoice.customer_id or name)
-        customer = found.setdefault(key, CustomerGroup(name))
+        customer = found.setdefault(key, CustomerGroup(invoice.connection_id, name))
         for warning in to_fix(one):
             code = warning.get("code")
             if code in _CODES and code != WarningCode.BUYER_NOT_REGISTERED:
-                _problem(customer, warning).invoices.append(_named(one))
+                _problem(customer, key, warning).invoices.append(_named(one, currency))
     return sorted(found.values(), key=lambda one: (-one.invoices, one.name.casefold()))
 
 
-def _problem(customer: CustomerGroup, warning: Mapping[str, Any]) -> Correction:
+def _problem(
+    customer: CustomerGroup, key: tuple[str, str], warning: Mapping[str, Any]
+) -> Correction:
     code, value = WarningCode(warning["code"]), str(warning.get("value") or "")
-    made = Correction(warnings.title(code), warning["text"], value)
+    name = hashlib.sha256(repr((key, code.value, value)).encode()).hexdigest()[:12]
+    made = Correction(f"fix-{name}", warnings.title(code), warning["text"], value)
     return customer.problems.setdefault((code, value), made)
 
 
-def invitations_of(some: Iterable[Found]) -> list[UnregisteredBuyer]:
+def invitations_of(some: Iterable[Found], currency: str) -> list[UnregisteredBuyer]:
     """Return the buyers to invite, those with most invoices first."""
     found: dict[str, UnregisteredBuyer] = {}
     for one in some:
@@ -221,18 +246,27 @@ def invitations_of(some: Iterable[Found]) -> list[UnregisteredBuyer]:
         invitation = found.setdefault(
             address.casefold(), UnregisteredBuyer(shown["companyName"], address)
         )
-        invitation.invoices.append(_named(one))
+        invitation.invoices.append(_named(one, currency))
     return sorted(found.values(), key=lambda one: (-len(one.invoices), one.buyer.casefold()))
 
 
-def fixed_of(some: Iterable[Found]) -> list[FixedInvoice]:
+def fixed_of(some: Iterable[Found], currency: str) -> list[FixedInvoice]:
     """Return what was fixed lately; what is wrong again, or was held since, is left out."""
     found = []
     for one in some:
         invoice, shown = one[0], fields(one)
         words = fixed_words(one)
         if words and invoice.fixed_at and not invoice.hold:
-            found.append(FixedInvoice(_named(one), shown["companyName"], words, invoice.fixed_at))
+            found.append(
+                FixedInvoice(
+                    _named(one, currency),
+                    invoice.connection_id,
+                    shown["companyName"],
+                    words,
+                    len(to_fix(one)),
+                    invoice.fixed_at,
+                )
+            )
     return found
 
 
@@ -245,8 +279,12 @@ def fixed_words(found: Found) -> str:
     return ", ".join(map(warnings.fixed, gone))
 
 
-def _named(found: Found) -> InvoiceLink:
-    return InvoiceLink(found[0].id, str(fields(found)["invoiceNo"] or ""))
+def _named(found: Found, currency: str) -> InvoiceLink:
+    shown = fields(found)
+    number = str(shown["invoiceNo"] or "")
+    amount = written("invoiceAmount", shown["invoiceAmount"], currency_of(found, currency))
+    nameless = f"No number ({day(shown['invoiceDate'])}, {amount})"
+    return InvoiceLink(found[0].id, number, number or nameless)
 
 
 def routes() -> list[Route]:

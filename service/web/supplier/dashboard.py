@@ -20,6 +20,7 @@ from service.store import connections
 from service.web.connect.popup import since
 from service.web.session import supplier_of
 from service.web.state import AppState
+from service.web.supplier import invoice_view
 from service.web.supplier.companies import CompanyView, companies_of
 from service.web.supplier.invoice_view import ListedInvoice, row
 from service.web.supplier.list_query import (
@@ -46,7 +47,7 @@ _SEARCHES_AT_ONCE = 2
 _COUNTED = (OPEN, TO_FIX, CHANGED, CLOSED)
 _PORTIONS = {
     Portion.INFACTOR: (IN_INFACTOR, "In Infactor"),
-    Portion.WAITING: (WAITING, "Waiting for buyer"),
+    Portion.WAITING: (WAITING, invoice_view.WAITING),
     Portion.APPROVED: (APPROVED, "Approved"),
     Portion.OUTSIDE: (NOT_IN_INFACTOR, "Not in Infactor"),
 }

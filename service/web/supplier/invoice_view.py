@@ -34,6 +34,8 @@ _TONES: Mapping[str, Tone] = {
     State.IFACTOR_PROPOSAL_REJECTED: "bad",
 }
 UNSEEN = "Buyer can't see it yet"
+WAITING = "Waiting for buyer"
+"""What suppliers read where Infactor says `Approval Awaited`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ def _kind(value: Any) -> type:
 
 
 def status_of(found: Found) -> InvoiceStatus:
-    """Return Infactor's word for the invoice's state, or why it is not there."""
+    """Return the invoice's state in words, mostly Infactor's, or why it is not there."""
     invoice, document = found
     if document is None and invoice.old_rows_held:
         return InvoiceStatus("Not in Infactor: Infactor has an older copy of it")
@@ -164,7 +166,9 @@ def status_of(found: Found) -> InvoiceStatus:
     if not is_withdrawn(document.document):
         if any(one.get("code") in UNSEEN_BY_BUYER for one in to_fix(found)):
             return InvoiceStatus(UNSEEN, tone="warn")
-        return InvoiceStatus(status(document.state), tone=_TONES.get(document.state, "plain"))
+        waits = document.state == State.INVOICE_CREATED
+        words = WAITING if waits else status(document.state)
+        return InvoiceStatus(words, tone=_TONES.get(document.state, "plain"))
     # The marker keeps the first reason; the record has the present ones.
     return _held(hold or code_of(document.document[MARKER]), withdrawn=True)
 

@@ -10,6 +10,7 @@ from service.domain import State
 from service.infactor.wording import states_by_word, status
 from service.queries.invoice_totals import UNDER_WAY
 from service.queries.invoices import Sort, StatusFilter, Wanted
+from service.web.supplier import invoice_view
 from service.web.templating import ROW_ID
 from service.wording import amount_in
 
@@ -41,7 +42,7 @@ ON_ITS_WAY = "on-its-way"
 _OF_OWN = {
     OPEN: ("Open", StatusFilter("open")),
     TO_FIX: ("Needs attention", StatusFilter("to fix")),
-    WAITING: ("Waiting for buyer", StatusFilter("states", (State.INVOICE_CREATED,))),
+    WAITING: (invoice_view.WAITING, StatusFilter("states", (State.INVOICE_CREATED,))),
     APPROVED: ("Approved", StatusFilter("states", UNDER_WAY)),
     NOT_IN_INFACTOR: ("Not in Infactor", StatusFilter("not in infactor")),
     CLOSED: ("Paid or void", StatusFilter("closed")),

@@ -256,11 +256,15 @@ def _new_notices(
     events: Sequence[Event], body: bytes, vault: Vault, webhook_id: str
 ) -> list[NewNotice]:
     # What cannot be parsed is stored whole, once, so that a later version can.
-    keep_body = next((event for event in events if event.format == "unknown"), None)
+    keep_body = next((event for event in events if _is_unreadable(event)), None)
     return [
         _new_notice(event, body if event is keep_body else None, vault, webhook_id)
         for event in events
     ]
+
+
+def _is_unreadable(event: Event) -> bool:
+    return event.format == "unknown" or (event.format == "legacy" and event.entity is None)
 
 
 def _new_notice(event: Event, body: bytes | None, vault: Vault, webhook_id: str) -> NewNotice:

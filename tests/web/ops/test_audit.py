@@ -26,17 +26,26 @@ def done(page: str) -> list[str]:
 def test_entries_are_found_by_who_what_and_company(place: Place, browser: TestClient) -> None:
     add_companies(place, ["One", "Two"])
     add(place, "cli:root", "pause", "c0")
-    add(place, "ops:bob", "replay", "c1", notices=2, notice=7, run=None)
-    add(place, "cli:root", "odd", "gone")
+    add(place, "ops:bob", "replay", "c1", events=1200, event=1234, supplier=1234, run=None)
+    add(place, "cli:root", "skip event", None, event="e-1")
+    add(place, "cli:root", "odd", "gone", notices=3)
     page = browser.get("/ops/audit").text
-    assert done(page) == ["Odd", "Retried events", "Paused", "Logged in"]
+    assert done(page) == [
+        "Odd",
+        "Skipped a refused event",
+        "Retried webhook events",
+        "Paused",
+        "Logged in",
+    ]
     assert re.findall(r'<option value="([^"]*)"', page) == [
         *("", "cli:root", "ops:ada", "ops:bob"),
-        *("", "login", "odd", "pause", "replay"),
+        *("", "login", "odd", "pause", "replay", "skip event"),
     ]
-    assert 'notice <a href="/ops/events/7">7</a>' in page
-    assert "notices 2 · " not in said(page)  # the dot is drawn
-    assert "ops:bob Two notices 2 notice 7" in said(page)
+    assert 'event <a href="/ops/events/1234">1234</a>' in page
+    assert 'supplier <a href="/ops/connections?supplier=1234">1234</a>' in page
+    assert "gone events 3" in said(page)
+    assert "events 1,200 · " not in said(page)  # the dot is drawn
+    assert "ops:bob Two events 1,200 event 1234 supplier 1234" in said(page)
     found = {
         query: done(browser.get(f"/ops/audit?{query}").text)
         for query in (
@@ -45,8 +54,8 @@ def test_entries_are_found_by_who_what_and_company(place: Place, browser: TestCl
         )
     }
     assert found == {
-        "who=cli%3Aroot": ["Odd", "Paused"],
-        "what=replay": ["Retried events"],
+        "who=cli%3Aroot": ["Odd", "Skipped a refused event", "Paused"],
+        "what=replay": ["Retried webhook events"],
         "company=c0": ["Paused"],
         "who=cli%3Aroot&what=pause": ["Paused"],
         "who=nobody": [],

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from service.database.tables import NoticeAttempt
 from service.kit.clock import now
 from tests.web.conftest import OURS, Place, said
-from tests.web.ops.operators import audited, flash_in
+from tests.web.ops.operators import audited, flash_in, live_address
 from tests.web.ops.test_events import add
 
 
@@ -19,7 +19,9 @@ def test_an_event_has_a_page_with_all_that_is_known_of_it(
     at = now() - timedelta(minutes=5)
     facts = {"event_id": "e-1", "webhook_id": "a" * 32, "duplicates": 1, "changed_at": at}
     failed = {"error_class": "Unmappable", "error_message": "No <total>", "intuit_tid": "t-2"}
-    one = add(place, company, "failed", reason="given up", handled_at=at, **facts, **failed)
+    one = add(
+        place, company, "failed", handled_at=at, due_at=at + timedelta(hours=1), **facts, **failed
+    )
     with place.services.database.write() as session:
         for second, tid, due_at in ((0, "t-1", at), (90, "t-2", None)):
             session.add(
@@ -42,7 +44,10 @@ def test_an_event_has_a_page_with_all_that_is_known_of_it(
     page = browser.get(link).text
     words = said(page)
     assert "Invoice 101 updated" in words
-    assert "No <total> (given up)" in words
+    assert "No <total> Retry An event" in words
+    assert "It is also retried automatically: the next attempt is due " in words
+    assert "Failed since " in words
+    assert f"failed since {at.day} " in said(browser.get("/ops/events?status=failed").text)
     assert "Verified Yes, by its intuit-signature" in words
     assert "event id e-1" in words
     assert ", 2 times" in words
@@ -51,6 +56,8 @@ def test_an_event_has_a_page_with_all_that_is_known_of_it(
     assert attempts.count("Failed No <total>") == 2
     assert attempts.index("t-2") < attempts.index("t-1")
     assert "250 ms" in attempts
+    assert "Failed attempts and the latest, the newest first" in words
+    assert f"{at + timedelta(seconds=90):%H:%M:%S} UTC" in attempts
     assert "It is not kept. All that counts of it is above" in words
 
 
@@ -72,7 +79,7 @@ def test_the_attempt_that_succeeded_is_the_first(
     ("status", "told"),
     [
         ("pending", "None yet."),
-        ("ignored", "None: nothing can be done about this event."),
+        ("ignored", "Body It is not kept, and nothing was read from QuickBooks for it."),
         ("done", "None of its own: it was answered with other events."),
     ],
 )
@@ -96,6 +103,23 @@ def test_a_kept_body_is_shown_without_secrets(place: Place, browser: TestClient)
     two = add(place, None, "ignored", reason="not JSON", **text, **about)
     assert "&lt;odd&gt; (id)</pre>" in browser.get(f"/ops/events/{two}").text
     assert OURS not in page
+    body = {"foo": f"company {OURS}", OURS: [OURS, 9341455000000001], "authHeader": "Bearer abc"}
+    for key, sent, left in (
+        ("k4", json.dumps({**body, "text": "token=abcdef"}), '"text": "token=…"'),
+        ("k5", "realmId=193514538 token=abcdef Bearer abc", ">realmId=… token=… Bearer …<"),
+        (
+            "k6",
+            f'{{"x": "<realmId>193514538</realmId>", "refresh": "abc", {OURS}',
+            "realmId&gt;(id)",
+        ),
+    ):
+        sealed = {"dedupe_key": key, "body_sealed": vault.seal(sent, key)}
+        one = add(place, None, "ignored", reason="not JSON", **sealed, **about)
+        kept = (
+            "<pre" + browser.get(f"/ops/events/{one}").text.split("<pre")[1].split("</section>")[0]
+        )
+        assert left in kept.replace("&#34;", '"')
+        assert not [secret for secret in (OURS, "9341", "1935", "abc") if secret in kept]
     other = add(place, None, "ignored", **{**text, "dedupe_key": "k3"}, **about)
     words = said(browser.get(f"/ops/events/{other}").text)
     assert "It cannot be opened" in words
@@ -108,6 +132,13 @@ def test_it_is_retried_from_its_page(place: Place, company: str, browser: TestCl
     page = browser.get(f"/ops/events/{one}").text
     assert flash_in(page) == "1 event will be retried."
     assert "<button" not in page.split("</header>")[1]  # it is pending now
+    assert "It is queued now. See its company to find out what holds it up." in said(page)
+    address = live_address(page)
+    assert browser.get(address).status_code == 204
+    place.do(f"UPDATE notices SET status = 'done', reason = 'refreshed' WHERE id = {one}")
+    ended = browser.get(address).text
+    assert "Done</span>" in ended
+    assert "hx-get" not in ended  # it has ended, and so has the asking
     assert place.only(f"SELECT status FROM notices WHERE id = {other}") == "failed"
     assert audited(place)[1:] == [("ops:ada", "replay", company)]
 

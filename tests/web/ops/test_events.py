@@ -55,7 +55,7 @@ def test_of_what_was_decided_before_the_findings_are_told(
     place: Place, company: str, browser: TestClient
 ) -> None:
     add(place, company, "done", reason="not withdrawn: already decided in Infactor")
-    add(place, company, "failed", reason="given up")
+    add(place, company, "failed")
     add(place, company, "done", entity_id="2", reason="refreshed")
     words = "See its findings"
     assert words not in browser.get("/ops/events").text
@@ -89,7 +89,7 @@ def replayed(browser: TestClient, *ids: int, **form: str) -> tuple[str, str]:
 def test_the_way_back_leads_to_the_list_that_one_came_from(
     place: Place, company: str, browser: TestClient, where: str
 ) -> None:
-    notice_id = add(place, company, "failed", reason="given up")
+    notice_id = add(place, company, "failed")
     form = dict(part.split("=") for part in where.split("&"))
     back = replayed(browser, notice_id, **form)[0]
     assert set(where.split("&")) <= set(back.partition("?")[2].split("&"))
@@ -112,7 +112,6 @@ def test_a_failed_notice_says_why_how_often_and_intuits_id(
         place,
         company,
         "failed",
-        reason="gave up",
         error_class="Unmappable",
         error_message="QuickBooks answered <nothing>",
         attempts=7,
@@ -121,7 +120,7 @@ def test_a_failed_notice_says_why_how_often_and_intuits_id(
     )
     page = said(browser.get("/ops/events?status=failed").text)
     assert "Invoice 101 updated Id 1 · no. " in page
-    assert "QuickBooks answered <nothing> (gave up) 7 attempts ended " in page
+    assert "QuickBooks answered <nothing> 7 attempts failed since " in page
     assert "intuit_tid 1-abc-def" in page
 
 
@@ -246,7 +245,7 @@ def test_a_selection_is_put_back_and_nothing_else(
     with place.services.database.read() as session:
         entry_ = session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
     assert entry_ is not None
-    assert entry_.details == {"notices": 2, "companies": 1}
+    assert entry_.details == {"events": 2, "companies": 1}
 
 
 def test_one_notice_is_put_back_by_its_number(
@@ -255,7 +254,7 @@ def test_one_notice_is_put_back_by_its_number(
     one = add(place, company, "failed")
     assert replayed(browser, one)[1] == "1 event will be retried."
     assert place.only("SELECT details FROM audit ORDER BY id DESC LIMIT 1") == (
-        f'{{"notices":1,"companies":1,"notice":{one}}}'
+        f'{{"events":1,"companies":1,"event":{one}}}'
     )
 
 

@@ -42,7 +42,7 @@ def test_a_supplier_is_invited_with_a_link(place: Place, browser: TestClient) ->
     assert 'data-copy-from="link"' in answer.text
     assert audited(place)[1:] == [("ops:ada", "invite", None)]
     details = place.only("SELECT details FROM audit WHERE action = 'invite'")
-    assert details == '{"supplier":null,"another_company":false}'
+    assert details == f'{{"supplier":null,"link":"{link.id}","another_company":false}}'
 
 
 @pytest.mark.parametrize(
@@ -74,10 +74,11 @@ def test_of_a_known_supplier_the_name_is_known_and_its_companies_are_told(
     email = "supplier@example.com"
     page = browser.post("/ops/invite", data={"email": email}).text
     assert link_in(page).name == "Example Supplies"
-    assert "This supplier already has Our <b>Books</b> ." in said(page)
+    assert "Companies of this supplier: Our <b>Books</b> The link only reconnects it." in said(page)
+    assert f'<input type="hidden" name="email" value="{email}">' in page
     further = browser.post("/ops/invite", data={"email": email, "another_company": "yes"}).text
     assert link_in(further).another_company is True
-    assert "already has" not in further
+    assert "Companies of this supplier" not in further
 
 
 def test_another_sites_form_invites_nobody(place: Place, browser: TestClient) -> None:
