@@ -102,7 +102,9 @@ def place(tmp_path: Path) -> Iterator[Place]:
         refused = {"type": "connection.paused", "subject": company, "data": {}, "attempts": 1}
         with place.services() as services, services.database.write() as session:
             about = {"connection_id": company, "environment": "simulator", "at": now()}
-            session.add(FeedEvent(event_id=EVENT, waiting=True, error="404", **about, **refused))
+            session.add(
+                FeedEvent(event_id=EVENT, waiting=True, error="answered 404", **about, **refused)
+            )
         yield place
 
 
