@@ -208,10 +208,22 @@ def believe_quickbooks(storm: Storm, services: Services) -> None:
 
     That may stop in its turn, for what is withdrawn in truth.
     """
-    for number in sorted(storm.lied_to):
+    for number in sorted(storm.lied_to | listed_whole(storm, services)):
         chosen = ("--connection", storm.connections[number])
         storm.deployment.try_command("reconcile", *chosen, "--fix", "--overrule", "--json")
     wait_until(lambda: worked_off(services), 900, "what was overruled", every=0.5)
+
+
+def listed_whole(storm: Storm, services: Services) -> set[int]:
+    """Return the companies of which everything was read again during the storm.
+
+    Where all is asked for, nothing tells a stranger's invoice from theirs.
+    """
+    with services.database.read() as session:
+        whole = {
+            run.connection_id for run in session.scalars(select(Run)) if run.tally.get("there")
+        }
+    return {number for number, id_ in storm.connections.items() if id_ in whole}
 
 
 def operate(storm: Storm, services: Services) -> None:
