@@ -5,10 +5,21 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.browsing import Reader
 from tests.journey.deployment import Deployment
 from tests.journey.test_journey import REALM, an_invoice
+from tests.servers import wait_until
 
 
 def top(element: Locator) -> float:
     return float(element.evaluate("element => element.getBoundingClientRect().top"))
+
+
+def bring_into_sight(row: Locator) -> None:
+    """Scroll to a row; again where the list was just being replaced."""
+
+    def is_in_sight() -> bool:
+        row.evaluate("element => element.scrollIntoView({ block: 'center' })")
+        return 0 < top(row) < 700
+
+    wait_until(is_in_sight, 10, "the row in sight")
 
 
 def arrive(deployment: Deployment, reader: Reader) -> Page:
@@ -39,7 +50,7 @@ def test_a_new_row_above_leaves_the_rows_in_sight_in_their_places(
 ) -> None:
     page = arrive(deployment, reader)
     row = link(page, "J-15")
-    row.evaluate("element => element.scrollIntoView({ block: 'center' })")
+    bring_into_sight(row)
     page.mouse.move(5, 5)
     before = top(row)
     add(deployment, page, 900, 31)
