@@ -48,6 +48,7 @@ def test_a_running_service_does_each_thing_once_its_time_has_come(
     delivering: Delivering, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of two companies nobody says anything; money may move on one invoice of the first."""
+    caplog.set_level("INFO")
     world = delivering.world
     financed, at = world.connection_id, now()
     delivering.arrive(an_invoice("1"))
@@ -90,7 +91,7 @@ def test_a_running_service_does_each_thing_once_its_time_has_come(
             on(72.0, lambda: count(world, Alert, silent) == 1, "its silence")
     finally:
         theirs.close()
-    # Where an earlier test has set up the service's own log, that has the lines.
+    # Where an earlier test has set up the service's own log, the lines are there.
     lines = [*capsys.readouterr().out.splitlines(), *caplog.text.splitlines()]
     told = [line for line in lines if "chain.head" in line]
     assert {company for company in (financed, other) if company in "".join(told)} == {
