@@ -164,7 +164,15 @@ class Database:
             connection.exec_driver_sql("ANALYZE")
 
     def close(self) -> None:
+        """Close every connection; one that a thread still uses, when it is given back."""
+        pool = self.engine.pool
         self.engine.dispose()
+        # SQLAlchemy keeps it in the pool that is gone, open until the collector finds both.
+        event.listen(pool, "checkin", _close_connection)
+
+
+def _close_connection(_: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+    entry.invalidate()
 
 
 def after_commit(

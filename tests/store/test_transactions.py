@@ -1,5 +1,6 @@
 """What is called after a commit: once, in order, and never for what was rolled back."""
 
+import psycopg
 import pytest
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError
@@ -7,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from service.database.engine import Database, after_commit
 from service.database.tables import Supplier
 from service.kit.clock import now
+from tests.servers import wait_until
 
 A_SUPPLIER = insert(Supplier).values(email="s@example.com", name="S", address="", created_at=now())
 CHECKED_AT_COMMIT = """
@@ -115,3 +117,22 @@ def test_a_single_statement_refuses_to_call_anything_afterwards(database: Databa
     """On either database: the one could, the other has no commit."""
     with database.statement() as session, pytest.raises(RuntimeError, match=r"Database\.write"):
         after_commit(session, lambda: None)
+
+
+@pytest.mark.postgresql("its server tells who is connected")
+class TestOnPostgreSQL:
+    def test_what_a_thread_still_uses_is_closed_when_it_is_given_back(
+        self, migrated_postgres_url: str
+    ) -> None:
+        with psycopg.connect(migrated_postgres_url, autocommit=True) as other:
+
+            def connected() -> int:
+                query = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
+                return int(other.execute(query, [pid]).fetchall()[0][0])
+
+            database = Database(migrated_postgres_url)
+            with database.read() as session:
+                pid = session.scalar(text("SELECT pg_backend_pid()"))
+                database.close()
+                assert connected() == 1
+            wait_until(lambda: connected() == 0, what="its end")
