@@ -257,10 +257,11 @@ class InvoiceBatch:
         self._recorded.append(Outcome(quickbooks_id=quickbooks_id, error=error))
 
     def _lock_company(self) -> None:
-        """Raise Disconnected if the company was disconnected or handed over since it was read."""
+        """Lock the company; raise Disconnected if it was disconnected or handed over since it was
+        read.
+        """
         connection_id, supplier_id = self._company.connection_id, self._company.supplier_id
-        connections.lock(self._session, connection_id)
-        if not connections.is_held_by(self._session, connection_id, supplier_id):
+        if not connections.lock_if_held(self._session, connection_id, supplier_id):
             raise Disconnected("the connection ended while its company was being read")
 
     def _identified(self, reads: Sequence[Read]) -> dict[str, Read]:
