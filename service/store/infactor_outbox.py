@@ -28,6 +28,7 @@ from service.database.upsert import Insert, excluded, insert_all, update_all
 from service.domain import Action
 from service.kit import exact_json
 from service.kit.clock import now
+from service.store import connections
 
 _OUTGOING = and_(
     DeliveryState.delivered_revision < DeliveryState.revision,
@@ -150,20 +151,9 @@ class DeliveryProgress:
         return {name: getattr(self, name) for name in self.COLUMNS}
 
 
-def lock_companies(session: Session, ids: Collection[str]) -> None:
-    """Lock the companies of these invoices, in one order, as `connections.lock` locks one."""
-    theirs = select(Invoice.connection_id).where(among(Invoice.id, ids))
-    session.execute(
-        select(Connection.id)
-        .where(Connection.id.in_(theirs))
-        .order_by(Connection.id)
-        .with_for_update(key_share=True)
-    )
-
-
-def lock_invoices(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
-    """Return these invoices by id with their `delivery`; their companies are locked."""
-    lock_companies(session, ids)
+def lock_invoices(session: Session, connection_id: str, ids: Collection[str]) -> dict[str, Invoice]:
+    """Lock the company; return these invoices of it by id, with their `delivery`."""
+    connections.lock(session, connection_id)
     rows = session.scalars(select(Invoice).where(among(Invoice.id, ids)).options(with_delivery()))
     return {row.id: row for row in rows}
 
@@ -192,11 +182,9 @@ def save_progress(session: Session, rows: Sequence[DeliveryProgress]) -> None:
 
 def save_revisions(session: Session, revisions: Mapping[str, int]) -> None:
     """Let these invoices be at other revisions; the company is locked."""
-    for invoice_id, revision in sorted(revisions.items()):
-        at_it = {"revision": revision}
-        session.execute(update(Invoice).where(Invoice.id == invoice_id).values(at_it))
-        state = update(DeliveryState).where(DeliveryState.invoice_id == invoice_id)
-        session.execute(state.values(at_it))
+    for table, key in ((Invoice, "id"), (DeliveryState, "invoice_id")):
+        rows = [{key: id_, "revision": revision} for id_, revision in sorted(revisions.items())]
+        update_all(session, table, rows, key)
 
 
 def save_warnings(session: Session, warnings: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
@@ -205,14 +193,6 @@ def save_warnings(session: Session, warnings: Mapping[str, Sequence[Mapping[str,
     They are in the invoice's own row, because the supplier's list has an index of what is to fix.
     """
     rows = [{"id": id_, "delivery_warnings": those} for id_, those in sorted(warnings.items())]
-    update_all(session, Invoice, rows)
-
-
-def note_fixed(
-    session: Session, warnings: Mapping[str, Sequence[Mapping[str, str]]], at: datetime
-) -> None:
-    """Keep the warnings that each of these invoices has no more, for its supplier to see."""
-    rows = [{"id": i, "fixed": gone, "fixed_at": at} for i, gone in sorted(warnings.items())]
     update_all(session, Invoice, rows)
 
 

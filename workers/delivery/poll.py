@@ -109,7 +109,7 @@ def _note(
     session: Session, connection_id: str, news: Sequence[DocumentChange], at: datetime
 ) -> bool:
     """Store a company's changes; return whether it now has something to deliver."""
-    fresh = _still_news(session, news)
+    fresh = _still_news(session, connection_id, news)
     event_feed.tell(session, (decided(change) for change in fresh if change.moved), at)
     keep_changes(session, connection_id, fresh, at)
     again = [change for change in fresh if change.moved or change.astray]
@@ -126,10 +126,12 @@ def _note(
     return bool(again)
 
 
-def _still_news(session: Session, news: Sequence[DocumentChange]) -> list[DocumentChange]:
+def _still_news(
+    session: Session, connection_id: str, news: Sequence[DocumentChange]
+) -> list[DocumentChange]:
     """Lock the company; leave out what was delivered or forgotten since Infactor was asked."""
     ids = [change.invoice.id for change in news]
-    current = infactor_outbox.lock_invoices(session, ids)
+    current = infactor_outbox.lock_invoices(session, connection_id, ids)
     seen = infactor_outbox.documents_of(session, ids)
     return [
         _change(current[invoice_id], seen[invoice_id], change.after)

@@ -406,6 +406,7 @@ class InvoiceBatch:
             self._session, changed, remap=remap, overrule=self._overrule and not remap
         )
         written = [row for row in changed if row.id in accepted]
+        invoices.note_fixed(self._session, _before_fixes(written, before), self._rows.at)
         self._note_unproven(before.values())
         moved = {}
         for row in written:
@@ -489,6 +490,18 @@ class InvoiceBatch:
             withdraw=self._rows.settings.infactor_withdraw,
             handed_over=current is not None and current.supplier_id != self._company.supplier_id,
         )
+
+
+def _before_fixes(
+    written: Sequence[InvoiceRow], before: Mapping[str, InvoiceRow]
+) -> dict[str, list[Any]]:
+    """Return the warnings before, by id, of those of which one of them is gone."""
+    return {
+        row.id: was.warnings
+        for row in written
+        if (was := before.get(row.id)) is not None
+        and not {one["code"] for one in was.warnings} <= {one["code"] for one in row.warnings}
+    }
 
 
 def _unwritten(
