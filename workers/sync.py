@@ -298,7 +298,7 @@ def give_back(
 
 
 def mark_failed(session: Session, notices: Sequence[Notice], error: SyncError) -> None:
-    """Park these notices; each is due again by itself, with growing pauses."""
+    """Mark these notices as failed; each is due again by itself, with growing pauses."""
     for notice in notices:
         # Finding one unreadable row takes a dozen reads.
         rarely = notice.operation == OwnNotice.UNREADABLE
@@ -338,8 +338,8 @@ def _sync(services: Services, connection_id: str) -> None:
         connection = connections.callable_now(session, connection_id, environment, now())
         if connection is None:
             return
-        batch, given_up = inbox.claim(session, connection_id, services.leases.owner, now())
-        mark_failed(session, given_up, _LOST)
+        batch, hopeless = inbox.claim(session, connection_id, services.leases.owner, now())
+        mark_failed(session, hopeless, _LOST)
     if not batch:
         return
     try:

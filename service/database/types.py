@@ -14,6 +14,7 @@ from sqlalchemy import (
     Numeric,
     Text,
     bindparam,
+    literal,
     literal_column,
     or_,
 )
@@ -127,6 +128,13 @@ def condition(sql: str) -> ColumnElement[bool]:
     """Return a partial index's condition as it is written there, or SQLite would not use it."""
     # Without a type: of a Boolean, SQLAlchemy asks `(…) = 1` of SQLite, which is another one.
     return cast(ColumnElement[bool], literal_column(f"({sql})"))
+
+
+def written_out(value: str) -> ColumnElement[str]:
+    """Return the text as a part of the statement, where the databases recognise the condition of a
+    partial index, or what is grouped by.
+    """
+    return literal(value, literal_execute=True)
 
 
 class Many(TypeDecorator[Sequence[Any]]):

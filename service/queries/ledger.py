@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Label, Subquery, and_, case, func, literal
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Invoice, SettlementRow, Supplier
-from service.database.types import among
+from service.database.types import among, written_out
 from service.domain import SettlementKind
 
 AGES = ("not due", "0-30", "31-60", "61-90", "over 90")
@@ -70,7 +70,7 @@ def ledger(
         ours.append(Connection.supplier_id.in_(theirs))
     given = _credits()
     # Written out in the query, where PostgreSQL recognises what it groups by.
-    named = func.coalesce(Invoice.currency, literal(currency, literal_execute=True))
+    named = func.coalesce(Invoice.currency, written_out(currency))
     sums = (
         select(
             Invoice.connection_id,

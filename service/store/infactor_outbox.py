@@ -30,11 +30,12 @@ from service.kit import exact_json
 from service.kit.clock import now
 from service.store import connections
 
-_OUTGOING = and_(
+OUTGOING = and_(
     DeliveryState.delivered_revision < DeliveryState.revision,
     # Those wait until somebody explains what Infactor's old import has of them.
     DeliveryState.invoice_id.not_in(select(Invoice.id).where(condition(OLD_ROWS_HELD))),
 )
+"""A condition: Infactor does not have the newest revision."""
 
 # An old record that is delivered once more is due since that was asked for. The due time of a
 # refused one is its next try.
@@ -130,7 +131,7 @@ def due_connections(session: Session, environment: str, at: datetime) -> Sequenc
 
 
 def _is_due(at: datetime) -> ColumnElement[bool]:
-    return and_(_OUTGOING, has_come(DeliveryState.due_at, at))
+    return and_(OUTGOING, has_come(DeliveryState.due_at, at))
 
 
 @dataclass(slots=True)
@@ -253,7 +254,7 @@ def backlog(session: Session, environment: str, connection_id: str | None = None
     count, oldest, refused = session.execute(
         select(func.count(), func.min(_due_since), func.count(DeliveryState.error))
         .join(Connection, Connection.id == DeliveryState.connection_id)
-        .where(Connection.environment == environment, _OUTGOING, *_of(connection_id))
+        .where(Connection.environment == environment, OUTGOING, *_of(connection_id))
     ).one()
     return Backlog(count, oldest, refused)
 
@@ -266,7 +267,7 @@ def has_late_deliveries(before: datetime) -> ColumnElement[bool]:
     """A condition: an invoice of the company is outgoing since `before`, or was refused."""
     late = select(DeliveryState.invoice_id).where(
         DeliveryState.connection_id == Connection.id,
-        _OUTGOING,
+        OUTGOING,
         or_(_due_since <= before, DeliveryState.error.is_not(None)),
     )
     return late.exists()
@@ -289,7 +290,7 @@ def backlog_of_each(session: Session, connection_ids: Collection[str]) -> dict[s
             func.count(DeliveryState.error),
             func.min(DeliveryState.error),
         )
-        .where(_OUTGOING, DeliveryState.connection_id.in_(connection_ids))
+        .where(OUTGOING, DeliveryState.connection_id.in_(connection_ids))
         .group_by(DeliveryState.connection_id)
     )
     return {
@@ -313,7 +314,7 @@ def stuck_backlog(session: Session, environment: str, before: datetime) -> Backl
         .join(Connection, Connection.id == DeliveryState.connection_id)
         .where(
             Connection.environment == environment,
-            _OUTGOING,
+            OUTGOING,
             _due_since <= before,
             DeliveryState.error.is_(None),
             DeliveryState.connection_id.not_in(moving),
@@ -329,7 +330,7 @@ def refused_invoices(
     of_ours = (
         select(DeliveryState.invoice_id)
         .join(Connection, Connection.id == DeliveryState.connection_id)
-        .where(Connection.environment == environment, _OUTGOING, *_of(connection_id))
+        .where(Connection.environment == environment, OUTGOING, *_of(connection_id))
         .where(DeliveryState.error.is_not(None))
     )
     first = of_ours.order_by(DeliveryState.recorded_at, DeliveryState.invoice_id).limit(1)

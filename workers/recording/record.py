@@ -199,6 +199,6 @@ def keep_failures(
     own_notices.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)
     for place, error in recorded.unnamed.items():
         due_at = at + pause_of_failed(error, 1)
-        own_notices.park_unnamed(
+        own_notices.add_unreadable(
             session, connection_id, place, error, at, due_at, since=place.since
         )
