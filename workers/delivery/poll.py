@@ -21,7 +21,7 @@ from service.store import connections, documents, event_feed, findings, infactor
 from service.store.infactor_outbox import Outgoing
 from workers.delivery.circuit import InfactorUnavailable, reaching_infactor
 from workers.delivery.deliver import addresses_of, key_of
-from workers.delivery.findings import DocumentChange, decided, keep_changes
+from workers.delivery.findings import DocumentChange, decision, keep_changes
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +110,7 @@ def _note(
 ) -> bool:
     """Store a company's changes; return whether it now has something to deliver."""
     fresh = _still_news(session, connection_id, news)
-    event_feed.tell(session, (decided(change) for change in fresh if change.moved), at)
+    event_feed.tell(session, (decision(change) for change in fresh if change.moved), at)
     keep_changes(session, connection_id, fresh, at)
     again = [change for change in fresh if change.moved or change.astray]
     # A document that is undecided again may be at the recorded revision and still differ from it.

@@ -32,7 +32,7 @@ from service.store import (
     revision_chain,
 )
 from service.store.event_feed import Happening
-from service.store.invoice_events import Noted
+from service.store.invoice_events import RevisedInvoice
 from service.store.invoice_twins import Key
 from service.store.invoices import InvoiceRow, RecordedVersion
 from service.store.judging_queue import RecordedReasons
@@ -374,14 +374,12 @@ class InvoiceBatch:
                 _unwritten(row.quickbooks_id, row.id, hold, is_offered=row.id in offered)
             )
 
-    def _note_unproven(self, before: Iterable[InvoiceRow | RecordedReasons]) -> None:
+    def _note_unproven(self, before: Iterable[RevisedInvoice]) -> None:
         """Note which of these were held before because nothing proved them, if that withdraws."""
         if self._rows.settings.infactor_withdraw:
             self._were_unproven.update(row.id for row in before if row.hold == RuleCode.UNPROVEN)
 
-    def _written(
-        self, row: InvoiceRow | RecordedReasons, action: Action, *, remapped: bool = False
-    ) -> Outcome:
+    def _written(self, row: RevisedInvoice, action: Action, *, remapped: bool = False) -> Outcome:
         return Outcome(
             quickbooks_id=row.quickbooks_id,
             invoice_id=row.id,
@@ -425,9 +423,9 @@ class InvoiceBatch:
 
     def _tell(
         self,
-        written: Sequence[Noted],
+        written: Sequence[RevisedInvoice],
         revisions: Sequence[dict[str, Any]],
-        before: Mapping[str, Noted],
+        before: Mapping[str, RevisedInvoice],
         actions: Mapping[str, Action],
     ) -> None:
         """Write an event of each new revision, and of its delivery if nothing else delivers it."""
@@ -436,9 +434,9 @@ class InvoiceBatch:
 
     def _happenings(
         self,
-        written: Sequence[Noted],
+        written: Sequence[RevisedInvoice],
         revisions: Sequence[dict[str, Any]],
-        before: Mapping[str, Noted],
+        before: Mapping[str, RevisedInvoice],
         actions: Mapping[str, Action],
     ) -> Iterator[Happening]:
         for row, line in zip(written, revisions, strict=True):

@@ -158,7 +158,7 @@ class Invoice(Base):
         ),
         Index(
             "ix_invoices_held",
-            *("connection_id", "created_ms", "id"),
+            *("connection_id", "id"),
             sqlite_where=text(HELD),
             postgresql_where=text(HELD),
         ),

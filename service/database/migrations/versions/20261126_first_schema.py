@@ -320,7 +320,7 @@ def _invoices() -> None:
     op.create_index(
         "ix_invoices_held",
         "invoices",
-        ["connection_id", "created_ms", "id"],
+        ["connection_id", "id"],
         **_where("hold IS NOT NULL OR old_rows_held"),
     )
     op.create_index("ix_invoices_company", "invoices", ["connection_id", "id"])
@@ -739,7 +739,7 @@ def _operations() -> None:
         sa.Column("first", sa.String(64), primary_key=True),
         sa.Column("second", sa.String(255), primary_key=True),
         sa.Column("total", sa.BigInteger, nullable=False),
-        sa.Column("counted_until", _INSTANT, nullable=False),
+        sa.Column("counted_until", _INSTANT),
     )
     op.create_table(
         "samples",
