@@ -18,6 +18,7 @@ from sqlalchemy import (
     case,
     delete,
     func,
+    literal,
     literal_column,
     or_,
     select,
@@ -82,9 +83,10 @@ def open_amounts(
 
     `credit` is below zero where QuickBooks says that they owe more than the invoices.
     """
+    nothing = literal(_NOTHING, Invoice.balance.type)
     surely = Invoice.last_updated <= Customer.balance_until
-    known = case((surely, Invoice.balance), else_=_NOTHING)
-    overdue = case((Invoice.due_key < today.isoformat(), Invoice.balance), else_=_NOTHING)
+    known = case((surely, Invoice.balance), else_=nothing)
+    overdue = case((Invoice.due_key < today.isoformat(), Invoice.balance), else_=nothing)
     rows = session.execute(
         select(
             Invoice.customer_id,

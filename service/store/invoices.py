@@ -350,16 +350,24 @@ def _replace_document(statement: Insert) -> Insert:
 
 
 def of_customers(
-    session: Session, connection_id: str, customer_ids: Collection[str]
+    session: Session,
+    connection_id: str,
+    customer_ids: Collection[str],
+    *,
+    after: str = "",
+    limit: int | None = None,
 ) -> Sequence[tuple[str, str, str | None]]:
-    """Return (invoice id, QuickBooks Id, customer's Id) of these customers' existing invoices."""
+    """Return (invoice id, QuickBooks Id, customer's Id) of these customers' existing invoices, in
+    the order of their ids, those behind `after`.
+    """
     columns = (Invoice.id, Invoice.quickbooks_id, Invoice.customer_id)
     theirs = select(*columns).where(
         Invoice.connection_id == connection_id,
         Invoice.customer_id.in_(customer_ids),
         ~Invoice.deleted,
+        Invoice.id > after,
     )
-    return session.execute(theirs.order_by(Invoice.id)).all()
+    return session.execute(theirs.order_by(Invoice.id).limit(limit)).all()
 
 
 def not_deleted(

@@ -69,6 +69,9 @@ OFFERED = "NOT withdrawn"
 
 _OUTGOING = "delivered_revision < revision"
 
+TO_REMAP = "remap_after IS NOT NULL"
+"""Which customers have invoices that are to be mapped again."""
+
 ALARMING = "closed_at IS NULL AND acknowledged_at IS NULL AND severity = 'critical'"
 """Which findings are alerts."""
 
@@ -86,6 +89,14 @@ class Customer(Base):
     """A company's customer as last read from QuickBooks."""
 
     __tablename__ = "customers"
+    __table_args__ = (
+        Index(
+            "ix_customers_to_remap",
+            *("connection_id", "quickbooks_id"),
+            sqlite_where=text(TO_REMAP),
+            postgresql_where=text(TO_REMAP),
+        ),
+    )
 
     connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
     quickbooks_id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -101,6 +112,9 @@ class Customer(Base):
     # QuickBooks' own clock, are surely in it.
     open_balance: Mapped[Decimal | None] = mapped_column(Money)
     balance_until: Mapped[datetime | None] = mapped_column(Instant)
+    # Its invoices are still to be mapped again since it changed, those behind this id; None once
+    # all are.
+    remap_after: Mapped[str | None] = mapped_column(String(32))
     source: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
     read_at: Mapped[datetime] = mapped_column(Instant)
 

@@ -235,8 +235,15 @@ def _invoices() -> None:
         sa.Column("bills_parent", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("open_balance", _MONEY),
         sa.Column("balance_until", _INSTANT),
+        sa.Column("remap_after", sa.String(32)),
         sa.Column("source", _JSON, nullable=False),
         sa.Column("read_at", _INSTANT, nullable=False),
+    )
+    op.create_index(
+        "ix_customers_to_remap",
+        "customers",
+        ["connection_id", "quickbooks_id"],
+        **_where("remap_after IS NOT NULL"),
     )
     op.create_table(
         "buyer_accounts",
