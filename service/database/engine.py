@@ -48,7 +48,7 @@ P = ParamSpec("P")
 _AFTER_COMMIT = "after_commit"
 _IS_ALONE = "is_alone"
 KEEPS_EVENTS = "keeps_events"
-"""In a session's `info`: whether what happens is written down as events; see `store.events`."""
+"""In a session's `info`: whether what happens is written down as events; see `store.event_feed`."""
 
 SENDS_EVENTS = "sends_events"
 """Likewise: whether those are to be sent."""
