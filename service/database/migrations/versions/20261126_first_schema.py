@@ -93,6 +93,7 @@ def _suppliers() -> None:
         sa.Column("access_sealed", sa.Text),
         sa.Column("access_expires_at", _INSTANT),
         sa.Column("refresh_sealed", sa.Text),
+        sa.Column("previous_refresh_sealed", sa.Text),
         sa.Column("refresh_expires_at", _INSTANT),
         sa.Column("hard_expires_at", _INSTANT),
         sa.Column("connected_at", _INSTANT, nullable=False),
