@@ -154,7 +154,10 @@ def test_what_open_pages_ask_all_the_time_is_not_logged(place: Place) -> None:
     place.imported(place.connections()[0].id)
     invoice = f"/quickbook/invoices/{place.invoice_id('1')}"
     with structlog.testing.capture_logs() as events:
-        for address in ("/quickbook/live", f"{invoice}/live", "/quickbook/arrived?since=0"):
+        for address in (
+            *("/quickbook/live", "/quickbook/attention/live", f"{invoice}/live"),
+            "/quickbook/arrived?since=0",
+        ):
             assert browser.get(address).status_code == 200
         browser.get(invoice)
     lines = [(e["route"], e["log_level"]) for e in events if e["event"] == "request.answered"]
