@@ -148,6 +148,22 @@ def test_the_access_log_names_routes_and_never_addresses(place: Place) -> None:
     assert [value for value in private if value in str(events)] == []
 
 
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("/quickbook/", "GET, HEAD"),
+        ("/quickbook/logout", "POST"),
+        ("/quickbook/authorise", "GET, HEAD, POST"),
+        ("/quickbook/connections/c1/disconnect", "GET, HEAD, POST"),
+    ],
+)
+def test_a_method_that_an_address_has_not_is_told_all_that_it_has(
+    place: Place, address: str, allowed: str
+) -> None:
+    answer = place.browser().delete(address)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
 def test_what_open_pages_ask_all_the_time_is_not_logged(place: Place) -> None:
     browser = place.browser()
     place.connect(browser)
