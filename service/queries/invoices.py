@@ -34,6 +34,7 @@ from service.database.tables.invoices import (
     TO_CORRECT,
     TO_FIX,
     TO_INVITE,
+    UNSEEN,
     WITHDRAWN,
 )
 from service.database.types import condition
@@ -78,6 +79,7 @@ StatusKind = Literal[
     "to fix",
     "to correct",
     "to invite",
+    "unseen",
     "changed",
 ]
 NOT_HELD = "hold IS NULL AND NOT old_rows_held"
@@ -95,6 +97,7 @@ class StatusFilter:
     to fix           the supplier or the buyer has to do something, so `to correct` or `to invite`
     to correct       something is wrong in QuickBooks
     to invite        the buyer has not signed up to Infactor
+    unseen           Infactor has it, and its buyer cannot see it
     changed          it differs from what was approved
     """
 
@@ -308,6 +311,7 @@ _PARTS: dict[StatusKind, str] = {
     "to fix": TO_FIX,
     "to correct": TO_CORRECT,
     "to invite": TO_INVITE,
+    "unseen": UNSEEN,
 }
 """By kind, the condition of the part of a company's invoices in which they are."""
 
@@ -349,6 +353,9 @@ def _as_offered(status: StatusFilter, connection_id: str) -> list[ColumnElement[
             # What somebody has decided about is not written any more, so nothing is to be fixed.
             state = _of_invoice(Document.state.expression)
             return [func.coalesce(state, UNDECIDED) == UNDECIDED]
+        case "unseen":
+            offered = _of_invoice(case((condition(WITHDRAWN), ""), else_=Document.state))
+            return [offered == State.INVOICE_CREATED, _not_gone(connection_id)]
         case _:
             return []
 

@@ -12,6 +12,7 @@ from service.domain import RuleCode
 from service.infactor.document_lifecycle import MARKER, REMARK
 from service.infactor.rules.catalogue import remark
 from service.kit.clock import now
+from service.kit.exact_json import encode
 from service.queries.invoice_totals import Portion, Total, together
 from tests.builders import a_finding
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
@@ -61,6 +62,29 @@ def test_the_tiles_add_up_each_currency_by_itself(place: Place, browser: TestCli
         "Approved 350.50 USD 2 invoices",
         "Not in Infactor 75.00 USD 9.99 CAD 3 invoices",
     ]
+
+
+@pytest.mark.both_databases("the part of an index is its own")
+def test_what_is_in_infactor_and_its_buyer_cannot_see_is_told(
+    place: Place, browser: TestClient
+) -> None:
+    def unseen() -> int:
+        return browser.get("/quickbook/?status=unseen").text.count('<a id="row-')
+
+    assert (tiles(browser)[0], unseen()) == ("In Infactor 355.50 USD 3 invoices", 0)
+    for column, code, number in (
+        ("warnings", "no_buyer_email", "1"),
+        ("delivery_warnings", "buyer_not_registered", "2"),
+        ("warnings", "no_buyer_email", "4"),  # partly paid, so not there
+        ("warnings", "no_due_date", "6"),
+    ):
+        warning = encode([{"code": code, "field": "", "text": "Fix it"}]).decode()
+        place.do(f"UPDATE invoices SET {column} = '{warning}' WHERE quickbooks_id = '{number}'")
+    said_of_two = "In Infactor 355.50 USD 3 invoices Buyers can\u2019t see 2 of them yet"
+    assert (tiles(browser)[0], unseen()) == (said_of_two, 2)
+    place.decide("1", "invoice_accepted")
+    said_of_one = "In Infactor 355.50 USD 3 invoices Buyers can\u2019t see 1 of them yet"
+    assert (tiles(browser)[0], unseen()) == (said_of_one, 1)
 
 
 def test_what_was_deleted_in_infactor_is_not_there(place: Place, browser: TestClient) -> None:

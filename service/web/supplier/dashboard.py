@@ -34,6 +34,7 @@ from service.web.supplier.list_query import (
     STATUSES,
     TABS,
     TO_FIX,
+    UNSEEN,
     WAITING,
     ListQuery,
 )
@@ -43,7 +44,7 @@ from service.web.threads import in_dedicated_threads
 PAGE_SECONDS = 2.0
 # Their threads compete with those of all other pages for the interpreter.
 _SEARCHES_AT_ONCE = 2
-_COUNTED = (OPEN, TO_FIX, CHANGED, CLOSED)
+_COUNTED = (OPEN, TO_FIX, UNSEEN, CHANGED, CLOSED)
 _PORTIONS = {
     Portion.INFACTOR: (IN_INFACTOR, "In Infactor"),
     Portion.WAITING: (WAITING, invoice_view.WAITING),
@@ -66,7 +67,7 @@ class Tile:
 class PageNumbers:
     """What the page counts; a number that is None was not counted, as that took too long.
 
-    `counts` has the invoices of each tab, and of the status `changed`.
+    `counts` has the invoices of each tab, and of the statuses `unseen` and `changed`.
     """
 
     companies: Mapping[str, tuple[int, int]]
