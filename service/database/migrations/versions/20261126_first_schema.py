@@ -376,6 +376,10 @@ def _invoices() -> None:
     # The last ones: of indexes that would do alike, SQLite takes the youngest.
     for name, where in (
         ("to_correct", "hold IS NULL AND warnings <> '[]'"),
+        (
+            "unseen",
+            "hold IS NULL AND (delivery_warnings <> '[]' OR warnings LIKE '%\"no_buyer_email\"%')",
+        ),
         ("to_invite", "hold IS NULL AND delivery_warnings <> '[]'"),
         ("current", "balance > 0 AND NOT deleted"),
         ("closed", "NOT (balance > 0 AND NOT deleted) AND sought <> ''"),
