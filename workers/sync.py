@@ -305,7 +305,7 @@ def give_back(
 
 
 def mark_failed(session: Session, notices: Sequence[Notice], error: SyncError) -> None:
-    """Park these notices; each is due again by itself, with growing pauses."""
+    """Mark these notices as failed; each is due again by itself, with growing pauses."""
     for notice in notices:
         # Finding one unreadable row takes a dozen reads.
         rarely = notice.operation == OwnNotice.UNREADABLE
@@ -367,8 +367,8 @@ class Turn:
                 self._ask_again(session, self._lease.wait_seconds(session))
                 return None
             owner = self.services.leases.owner
-            batch, given_up = inbox.claim(session, self.connection_id, owner, now())
-            mark_failed(session, given_up, _LOST)
+            batch, hopeless = inbox.claim(session, self.connection_id, owner, now())
+            mark_failed(session, hopeless, _LOST)
         return Claimed(batch, *found) if batch else None
 
     @contextmanager

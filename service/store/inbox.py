@@ -36,15 +36,22 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from service.database.engine import Statements
 from service.database.tables import Connection, Notice, NoticeAttempt, Run, Supplier
-from service.database.types import NOW, Moment, among, has_come, instant_text, moments
+from service.database.types import (
+    NOW,
+    Moment,
+    among,
+    has_come,
+    instant_text,
+    moments,
+    written_out,
+)
 from service.database.upsert import chunked, insert_for, instant_given, rows_given, rows_text
 from service.domain import ConnectionState, NoticeStatus, OwnNotice, RunKind, RunState
 from service.kit.backoff import LONGEST_PAUSE
 from service.store.connections import may_be_called
 
-# Written out in the query, where the databases recognise the condition of a partial index.
-_PENDING = literal(NoticeStatus.PENDING.value, literal_execute=True)
-_FAILED = literal(NoticeStatus.FAILED.value, literal_execute=True)
+_PENDING = written_out(NoticeStatus.PENDING)
+_FAILED = written_out(NoticeStatus.FAILED)
 _WORKABLE = (NoticeStatus.PENDING, NoticeStatus.FAILED)
 _later = aliased(Notice)
 
@@ -200,7 +207,7 @@ def webhooks_of(
         .where(
             Notice.connection_id == connection_id,
             Notice.entity == "Invoice",
-            Notice.entity_id.in_(recorded),
+            among(Notice.entity_id, recorded),
             Notice.webhook_id.is_not(None),
             Notice.handled_at >= min(recorded.values()),
         )

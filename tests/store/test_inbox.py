@@ -274,7 +274,7 @@ def places(database: Database) -> list[tuple[str | None, str, str | None, int]]:
 
 def meet(database: Database, connection_id: str, place: str, error: str) -> None:
     with database.write() as session:
-        own_notices.park_unnamed(session, connection_id, place, TransientError(error), AT, AT)
+        own_notices.add_unreadable(session, connection_id, place, TransientError(error), AT, AT)
 
 
 def test_a_place_that_cannot_be_shown_is_one_failed_notice_of_its_company(
