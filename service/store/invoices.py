@@ -116,12 +116,19 @@ COLUMNS = tuple(name for name in InvoiceRow.__struct_fields__ if name != "source
 """The columns of the table that an InvoiceRow gives as they are."""
 
 
-def load(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
-    """Return the recorded invoices among `ids`, by id."""
-    return {row.id: row for row in session.scalars(_LOAD, {"ids": list(ids)})}
+def load(session: Session, ids: Collection[str]) -> dict[str, InvoiceRow]:
+    """Return the recorded invoices among `ids`, by id.
+
+    No `Invoice` of SQLAlchemy's, which takes longer to make than its row to read.
+    """
+    if not ids:
+        return {}
+    found = session.execute(_LOAD, {"ids": list(ids)})
+    rows = (InvoiceRow(**dict(zip(COLUMNS, values, strict=True))) for values in found)
+    return {row.id: row for row in rows}
 
 
-_LOAD = select(Invoice).where(among(Invoice.id, "ids"))
+_LOAD = select(*(getattr(Invoice, name) for name in COLUMNS)).where(among(Invoice.id, "ids"))
 
 
 @dataclass(frozen=True, slots=True)
