@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import BuyerAddress, Connection
+from service.database.types import among
 from service.database.upsert import Insert, chunked, insert_all
 
 
@@ -37,17 +38,9 @@ def _unless_earlier(statement: Insert) -> Insert:
 
 def shared(session: Session, connection_id: str, addresses: Collection[str]) -> frozenset[str]:
     """Return those of these addresses that several customers of the company have, or had."""
-    found: set[str] = set()
-    for chunk in chunked(sorted(addresses)):
-        found.update(
-            session.scalars(
-                select(BuyerAddress.address)
-                .where(BuyerAddress.connection_id == connection_id, BuyerAddress.address.in_(chunk))
-                .group_by(BuyerAddress.address)
-                .having(func.count() > 1)
-            )
-        )
-    return frozenset(found)
+    theirs = (BuyerAddress.connection_id == connection_id, among(BuyerAddress.address, addresses))
+    query = select(BuyerAddress.address).where(*theirs).group_by(BuyerAddress.address)
+    return frozenset(session.scalars(query.having(func.count() > 1)))
 
 
 def domains(session: Session, supplier_id: int, environment: str) -> dict[str, int]:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import Customer
 from service.database.tables.invoices import TO_REMAP
-from service.database.types import condition
+from service.database.types import among, condition
 from service.database.upsert import chunked, excluded, insert
 
 # Projects and sub-customers nest at most five deep in QuickBooks.
@@ -140,21 +140,17 @@ def load(
     session: Session, connection_id: str, ids: Collection[str], *, lock: bool = False
 ) -> dict[str, Customer]:
     """Return the cached customers among `ids`, by id; `lock` locks them for this transaction."""
-    found: dict[str, Customer] = {}
-    for chunk in chunked(sorted(set(ids))):
-        query = (
-            select(Customer)
-            .where(
-                Customer.connection_id == connection_id,
-                Customer.quickbooks_id.in_(chunk),
-            )
-            .order_by(Customer.quickbooks_id)
-        )
+    if not ids:
+        return {}
+    query = (
+        select(Customer)
+        .where(Customer.connection_id == connection_id, among(Customer.quickbooks_id, ids))
+        .order_by(Customer.quickbooks_id)
         # A row seen earlier in this session may have been replaced by the upsert above.
-        query = query.execution_options(populate_existing=True)
-        for row in session.scalars(query.with_for_update() if lock else query):
-            found[row.quickbooks_id] = row
-    return found
+        .execution_options(populate_existing=True)
+    )
+    rows = session.scalars(query.with_for_update() if lock else query)
+    return {row.quickbooks_id: row for row in rows}
 
 
 def load_with_parents(
@@ -209,25 +205,17 @@ def stale(
     session: Session, connection_id: str, ids: Collection[str], read_before: datetime
 ) -> set[str]:
     """Return those of `ids` that are not cached, or were last read before that instant."""
-    fresh: set[str] = set()
-    wanted = set(ids)
-    for chunk in chunked(sorted(wanted)):
-        fresh.update(
-            session.scalars(
-                select(Customer.quickbooks_id).where(
-                    Customer.connection_id == connection_id,
-                    Customer.quickbooks_id.in_(chunk),
-                    Customer.read_at >= read_before,
-                )
-            )
-        )
-    return wanted - fresh
+    fresh = select(Customer.quickbooks_id).where(
+        Customer.connection_id == connection_id,
+        among(Customer.quickbooks_id, ids),
+        Customer.read_at >= read_before,
+    )
+    return set(ids).difference(session.scalars(fresh))
 
 
 def remap_later(session: Session, connection_id: str, ids: Collection[str]) -> None:
     """Let all invoices of these customers be mapped again, a batch at a time."""
-    for chunk in chunked(sorted(ids)):
-        _remap_after(session, connection_id, Customer.quickbooks_id.in_(chunk), "")
+    _remap_after(session, connection_id, among(Customer.quickbooks_id, ids), "")
 
 
 def to_remap(session: Session, connection_id: str) -> tuple[str, str] | None:

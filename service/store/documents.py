@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Text, and_, func, or_, select, type_coerce
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Invoice
-from service.database.upsert import chunked
+from service.database.types import among
 from service.domain import APPROVED, ENDED, RuleCode, State
 from service.store.infactor_outbox import with_delivery
 
@@ -147,9 +147,6 @@ def count(session: Session, environment: str) -> int:
 
 def note_approved(session: Session, ids: Collection[str], at: datetime) -> None:
     """Note when these invoices were first seen to be approved."""
-    for chunk in chunked(sorted(ids)):
-        session.execute(
-            update(Invoice)
-            .where(Invoice.id.in_(chunk), Invoice.approved_at.is_(None))
-            .values(approved_at=at)
-        )
+    if ids:
+        theirs = update(Invoice).where(among(Invoice.id, ids), Invoice.approved_at.is_(None))
+        session.execute(theirs.values(approved_at=at))
