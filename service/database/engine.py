@@ -169,6 +169,7 @@ class Database:
         self.engine.dispose()
         # SQLAlchemy keeps it in the pool that is gone, open until the collector finds both.
         event.listen(pool, "checkin", _close_connection)
+        pool.dispose()  # of what was given back meanwhile
 
 
 def _close_connection(_: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:

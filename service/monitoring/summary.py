@@ -29,8 +29,8 @@ class Summary:
     """The figures of one moment; `beats` are seconds since a process of that kind was alive.
 
     Every change until `complete_until`, of every connected company that is not paused, was compared
-    with QuickBooks; None without such a company, or while the first import of one is not finished:
-    `importing` counts those.
+    with QuickBooks; None without such a company, or while the first backfill of one is not
+    finished: `importing` counts those.
     """
 
     companies: Mapping[str, int]

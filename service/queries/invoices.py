@@ -37,6 +37,7 @@ from service.database.tables.invoices import (
     TO_CORRECT,
     TO_FIX,
     TO_INVITE,
+    UNSEEN,
     WITHDRAWN,
 )
 from service.database.types import condition
@@ -82,6 +83,7 @@ StatusKind = Literal[
     "to fix",
     "to correct",
     "to invite",
+    "unseen",
     "changed",
 ]
 
@@ -98,6 +100,7 @@ class StatusFilter:
     to fix           the supplier or the buyer has to do something, so `to correct` or `to invite`
     to correct       something is wrong in QuickBooks
     to invite        the buyer has not signed up to Infactor
+    unseen           Infactor has it, and its buyer cannot see it
     changed          it differs from what was approved
     """
 
@@ -303,6 +306,7 @@ _PARTS: dict[StatusKind, str] = {
     "to fix": TO_FIX,
     "to correct": TO_CORRECT,
     "to invite": TO_INVITE,
+    "unseen": UNSEEN,
 }
 """By kind, the condition of the part of a company's invoices in which they are."""
 
@@ -338,6 +342,9 @@ def _has_status(
             # What somebody has decided about is not written any more, so nothing is to be fixed.
             state = _of_invoice(Document.state.expression)
             found.append(func.coalesce(state, UNDECIDED) == UNDECIDED)
+        case "unseen":
+            offered = _of_invoice(case((condition(WITHDRAWN), ""), else_=Document.state))
+            found += [offered == State.INVOICE_CREATED, _not_gone(connection_id)]
         case "changed":
             changed = findings.changed(Finding.connection_id == connection_id)
             found.append(Invoice.id.in_(changed))

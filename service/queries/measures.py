@@ -63,7 +63,7 @@ class Measures:
     refreshes: int
     connections: Mapping[str, int]
     active_runs: Mapping[str, int]
-    open_alerts: Mapping[str, int]
+    open_alerts: Mapping[tuple[str, str], int]  # by cause and severity
     heartbeats: Mapping[str, float]
     findings: Mapping[str, int]
     unsent_events: int
@@ -110,7 +110,7 @@ def measure(
         ).scalar_one(),
         connections=_connections(session, environment),
         active_runs=_active_runs(session),
-        open_alerts=_counts(session, Alert.cause, Alert.ended_at.is_(None)),
+        open_alerts=_open_alerts(session),
         heartbeats=heartbeats.ages(session),
         findings=findings.by_severity(session, environment),
         unsent_events=unsent.count,
@@ -291,6 +291,15 @@ def _active_runs(session: Session) -> dict[str, int]:
     return dict[str, int].fromkeys(RunKind, 0) | _counts(
         session, Run.kind, Run.state == written_out(RunState.ACTIVE)
     )
+
+
+def _open_alerts(session: Session) -> dict[tuple[str, str], int]:
+    rows = session.execute(
+        select(Alert.cause, Alert.severity, func.count())
+        .where(Alert.ended_at.is_(None))
+        .group_by(Alert.cause, Alert.severity)
+    )
+    return {(cause, severity): count for cause, severity, count in rows}
 
 
 def _counts(

@@ -30,6 +30,17 @@ def newest(
     return session.scalars(query.order_by(Notice.id.desc()).limit(limit)).all()
 
 
+def companies_of(
+    session: Session, environment: str, notice_ids: Collection[int]
+) -> Sequence[Connection]:
+    """Return the companies that these notices are about."""
+    theirs = select(Notice.connection_id).where(Notice.id.in_(notice_ids))
+    query = select(Connection).where(
+        Connection.environment == environment, Connection.id.in_(theirs)
+    )
+    return session.scalars(query).all()
+
+
 def replay(
     session: Session,
     connection_ids: Collection[str],

@@ -176,9 +176,9 @@ def test_a_claim_leaves_alone_what_is_not_due(database: Database, connection_id:
         inbox.retry(session, [batch[0].id], error, AT, later)
         inbox.finish(session, [batch[1].id], "done", AT)
     with database.write() as session:
-        assert not inbox.has_due(session, "c1", AT + timedelta(seconds=59))
+        assert not inbox.is_company_due(session, "c1", "simulator", AT + timedelta(seconds=59))
         assert inbox.claim(session, "c1", "me", AT + timedelta(seconds=59))[0] == []
-        assert inbox.has_due(session, "c1", later)
+        assert inbox.is_company_due(session, "c1", "simulator", later)
         (notice,) = inbox.claim(session, "c1", "me", later)[0]
     assert (notice.error_class, notice.error_message, notice.intuit_tid) == (
         "TransientError",

@@ -29,6 +29,9 @@ TO_CORRECT = "hold IS NULL AND warnings <> '[]'"
 TO_INVITE = "hold IS NULL AND delivery_warnings <> '[]'"
 """Which of these have a buyer who is not registered in Infactor."""
 
+UNSEEN = "hold IS NULL AND (delivery_warnings <> '[]' OR warnings LIKE '%\"no_buyer_email\"%')"
+"""Which of these their buyer cannot see, once they are in Infactor."""
+
 HELD = "hold IS NOT NULL OR old_rows_held"
 """Which invoices are held; Infactor may have one of them all the same."""
 
@@ -195,6 +198,13 @@ class Invoice(Base):
             *("connection_id", "created_ms", "id"),
             sqlite_where=text(TO_CORRECT),
             postgresql_where=text(TO_CORRECT),
+        ),
+        # Before that of a part of it, which SQLite takes because it is younger.
+        Index(
+            "ix_invoices_unseen",
+            *("connection_id", "created_ms", "id"),
+            sqlite_where=text(UNSEEN),
+            postgresql_where=text(UNSEEN),
         ),
         Index(
             "ix_invoices_to_invite",

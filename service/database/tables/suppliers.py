@@ -47,6 +47,8 @@ class Connection(Base):
     access_sealed: Mapped[str | None] = mapped_column(Text)
     access_expires_at: Mapped[datetime | None] = mapped_column(Instant)
     refresh_sealed: Mapped[str | None] = mapped_column(Text)
+    # The refresh token before it, until QuickBooks has accepted it once.
+    previous_refresh_sealed: Mapped[str | None] = mapped_column(Text)
     refresh_expires_at: Mapped[datetime | None] = mapped_column(Instant)
     hard_expires_at: Mapped[datetime | None] = mapped_column(Instant)
     connected_at: Mapped[datetime] = mapped_column(Instant)

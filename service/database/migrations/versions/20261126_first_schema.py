@@ -93,6 +93,7 @@ def _suppliers() -> None:
         sa.Column("access_sealed", sa.Text),
         sa.Column("access_expires_at", _INSTANT),
         sa.Column("refresh_sealed", sa.Text),
+        sa.Column("previous_refresh_sealed", sa.Text),
         sa.Column("refresh_expires_at", _INSTANT),
         sa.Column("hard_expires_at", _INSTANT),
         sa.Column("connected_at", _INSTANT, nullable=False),
@@ -375,6 +376,10 @@ def _invoices() -> None:
     # The last ones: of indexes that would do alike, SQLite takes the youngest.
     for name, where in (
         ("to_correct", "hold IS NULL AND warnings <> '[]'"),
+        (
+            "unseen",
+            "hold IS NULL AND (delivery_warnings <> '[]' OR warnings LIKE '%\"no_buyer_email\"%')",
+        ),
         ("to_invite", "hold IS NULL AND delivery_warnings <> '[]'"),
         ("current", "balance > 0 AND NOT deleted"),
         ("closed", "NOT (balance > 0 AND NOT deleted) AND sought <> ''"),
