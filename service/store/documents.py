@@ -17,14 +17,16 @@ MONEY_MAY_MOVE = sorted(APPROVED - ENDED)
 _WITHOUT_CONTENT = (defer(Invoice.source), defer(Invoice.mapped))
 
 
-def count_undecided(session: Session, connection_id: str, which: ColumnElement[bool]) -> int:
-    """Return how many such invoices of the company wait for their buyer's decision."""
+def count_undecided(session: Session, connection_id: str) -> int:
+    """Return how many documents of the company in Infactor's own database wait for a decision."""
     return session.execute(
         select(func.count())
         .select_from(Document)
         .join(Invoice, Invoice.id == Document.invoice_id)
         .where(
-            Invoice.connection_id == connection_id, Document.state == State.INVOICE_CREATED, which
+            Invoice.connection_id == connection_id,
+            Document.state == State.INVOICE_CREATED,
+            Document.seen_at.is_not(None),
         )
     ).scalar_one()
 
