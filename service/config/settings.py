@@ -147,7 +147,7 @@ class Settings(BaseSettings):
 
     quickbooks_webhook_verifier_tokens: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Proves that a notification comes from Intuit: the verifier token of the portal's webhooks
-    page; several, comma-separated, while you change it. Without one every notification is
+    page; several, comma-separated, while you change it. Without one every webhook is
     answered with 503, and Intuit tries again later."""
 
     public_url: str = "http://localhost:3000"
