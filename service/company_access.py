@@ -101,15 +101,31 @@ class CompanyAccess:
             )
 
     def company(self, connection: Connection, purpose: Purpose = "notice") -> CompanyClient:
-        """Return a client of this connection's company; its reads count for `purpose`."""
+        """Return a client of the company of this connection, whose row was just read.
+
+        Its reads count for `purpose`.
+        """
         return CompanyClient(
             self._http,
             self._api_url,
             self.realm_id(connection),
-            BearerAuth(partial(self.access_token, connection.id)),
+            BearerAuth(self._tokens(connection)),
             self.permit(connection.id, purpose),
             partial(self._note_unasked, connection.id),
         )
+
+    def _tokens(self, connection: Connection) -> Callable[[str | None], str]:
+        """Return what gives each call its token: the first one this row's, later ones the newest.
+
+        Most clients make one call, right after the row was read.
+        """
+        just_read = [connection]
+
+        def token(rejected: str | None) -> str:
+            known = self._usable(just_read.pop(), rejected) if just_read else None
+            return known or self.access_token(connection.id, rejected)
+
+        return token
 
     def newcomer(self, realm_id: RealmId, tokens: Tokens) -> CompanyClient:
         """Return a client of a company without a connection; no limit and no meter apply to it."""

@@ -18,9 +18,8 @@ from service.cli.context import (
 from service.cli.exit_status import Exit
 from service.config.settings import Settings
 from service.errors import InfactorAway, LinkError, NotASupplier, Refusal, ServiceError
-from service.infactor import mapping
 from service.infactor.users import Account, Users, verified_supplier
-from service.links import CONNECT_LIFE, VIEW_LIFE, Purpose
+from service.links import CONNECT_LIFE, LONGEST, VIEW_LIFE, Purpose, is_address
 from service.operations import actions
 from service.services import infactor_database
 from service.store import connections
@@ -161,11 +160,11 @@ def _check(email: str, name: str, address: str) -> None:
     """Exit if the texts do not fit into a link."""
     if not email:
         raise fail("EMAIL: is empty; give the supplier's e-mail address in Infactor.")
-    if not email.isascii() or mapping.addresses(email) != (email,):
+    if not is_address(email):
         raise fail("EMAIL: is not an e-mail address, such as supplier@example.com.")
-    for option, text, longest in (("--name", name, 200), ("--address", address, 500)):
-        if len(text) > longest:
-            raise fail(f"{option}: has {len(text)} characters; a link holds {longest}.")
+    for field, text in (("name", name), ("address", address)):
+        if len(text) > LONGEST[field]:
+            raise fail(f"--{field}: has {len(text)} characters; a link holds {LONGEST[field]}.")
 
 
 class _CannotTell(ServiceError):

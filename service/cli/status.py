@@ -87,7 +87,7 @@ def _summary(figures: Summary, delivered: int, at: datetime) -> Iterator[str]:
         yield f"reconciled  every change until {format_utc(figures.complete_until)}"
     elif figures.importing:
         of = several(figures.importing, "company", "companies")
-        yield f"reconciled  not yet: the first import of {of} is not finished"
+        yield f"reconciled  not yet: the first backfill of {of} is not finished"
     if figures.infactor is not None:
         yield f"infactor    {_infactor(figures.infactor, delivered)}"
     yield f"reads       {_reads(figures)}"

@@ -144,7 +144,7 @@ def test_a_company_whose_past_is_not_read_yet_is_not_complete(place: Place) -> N
     assert shown.returncode == 1
     assert "run.failing (critical)" in shown.stdout
     assert f"$ infactor-quickbooks connections retry --connection {company}" in shown.stdout
-    assert "reconciled  not yet: the first import of 1 company is not finished" in shown.stdout
+    assert "reconciled  not yet: the first backfill of 1 company is not finished" in shown.stdout
     (told,) = map(json.loads, place.run("status", "--json").stdout.splitlines())
     assert (told["complete_until"], told["importing"]) == (None, 1)
 

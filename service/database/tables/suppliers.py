@@ -94,7 +94,7 @@ class Connection(Base):
     # After so many seconds without a webhook it is silent against its habit; see `store.silence`.
     silent_after: Mapped[int | None] = mapped_column()
     nudge_due_at: Mapped[datetime | None] = mapped_column(Instant)
-    # How many revisions its chain has, and the last link; see `store.chain`.
+    # How many revisions its chain has, and the last link; see `store.revision_chain`.
     chain_length: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     chain_link: Mapped[str] = mapped_column(String(64), default="", server_default="")
     # By which rules, and on which day, its invoices were last judged; see `workers.rejudging`.
