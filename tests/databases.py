@@ -161,3 +161,9 @@ def an_own_database(on_postgresql: bool) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory() as folder:
         yield f"sqlite:///{Path(folder) / 'own.db'}"
+
+
+def is_waited_for(database: Database) -> bool:
+    query = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    with database.read() as session:
+        return bool(session.scalar(query))
