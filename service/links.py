@@ -21,6 +21,9 @@ from service.kit.text import is_showable
 
 Purpose = Literal["connect", "view"]
 
+LONGEST = {"email": 320, "name": 200, "address": 500}
+"""How many characters a link carries of each."""
+
 ISSUER = "infactor"
 AUDIENCE = "infactor-quickbooks"
 API_PURPOSE = "api"
@@ -71,9 +74,9 @@ class _Claims(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _LinkClaims(_Claims, frozen=True, kw_only=True):
-    sub: Annotated[str, msgspec.Meta(min_length=3, max_length=320)]
-    name: Annotated[str, msgspec.Meta(max_length=200)] = ""
-    address: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    sub: Annotated[str, msgspec.Meta(min_length=3, max_length=LONGEST["email"])]
+    name: Annotated[str, msgspec.Meta(max_length=LONGEST["name"])] = ""
+    address: Annotated[str, msgspec.Meta(max_length=LONGEST["address"])] = ""
     another_company: bool = False
     jti: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
@@ -133,6 +136,11 @@ def _signed(token: str, secret: str, noun: str) -> dict[str, Any]:
     return claims
 
 
+def is_address(text: str) -> bool:
+    """Return whether this is one e-mail address that a link can be for."""
+    return text.isascii() and mapping.addresses(text) == (text,)
+
+
 def connect_url(public_url: str, token: str) -> str:
     return f"{public_url}{CONNECT_PATH}?{urlencode({'token': token})}"
 
@@ -147,7 +155,7 @@ def _key(secret: str) -> OctKey:
 
 def _link(raw: dict[str, Any], purpose: Purpose, now: datetime) -> Link:
     claims = _checked(raw, _LinkClaims, purpose, now, "link", LONGEST_LIFE)
-    if not claims.sub.isascii() or mapping.addresses(claims.sub) != (claims.sub,):
+    if not is_address(claims.sub):
         raise LinkError("this link names no valid e-mail address")
     if not all(map(is_showable, (claims.name, claims.address, claims.jti))):
         raise LinkError("this link contains characters that cannot be shown")

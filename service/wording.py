@@ -96,6 +96,11 @@ def span(seconds: float) -> str:
     return f"{int(seconds)} s"
 
 
+def exact_span(seconds: float) -> str:
+    """Return a length of time in words, with tenths below ten seconds."""
+    return f"{seconds:.1f} s" if 0 < seconds < 10 else span(seconds)
+
+
 def ago(when: datetime, at: datetime) -> str:
     """Return how long ago that was: `just now`, `5 minutes ago`, and after 30 days the day."""
     seconds = (at - when).total_seconds()

@@ -33,7 +33,7 @@ _PROCESSES = {"receiver": RECEIVER, "worker": CLOCK}
 def status(as_json: Json = False) -> None:
     """Show what is wrong, since when, and what to do; then the figures.
 
-    Exit status: 0 when nothing is wrong, 1 when anything is, 3 when the database does not answer.
+    Exit status: 0 when nothing is wrong, 1 when anything is.
     """
     with command_services() as services:
         at = now()
@@ -87,7 +87,7 @@ def _summary(figures: Summary, delivered: int, at: datetime) -> Iterator[str]:
         yield f"reconciled  every change until {format_utc(figures.complete_until)}"
     elif figures.importing:
         of = several(figures.importing, "company", "companies")
-        yield f"reconciled  not yet: the first import of {of} is not finished"
+        yield f"reconciled  not yet: the first backfill of {of} is not finished"
     if figures.infactor is not None:
         yield f"infactor    {_infactor(figures.infactor, delivered)}"
     yield f"reads       {_reads(figures)}"
@@ -135,7 +135,7 @@ def try_alerts(as_json: Json = False) -> None:
 
     If all accept it, alerts that could not be sent before are sent within seconds.
 
-    Exit status: 0 when all accept it, 1 when one does not, 2 when there is none.
+    Exit status: 1 when one does not accept it.
     """
     with command_services() as services:
         if not services.alert_channels:

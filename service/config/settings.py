@@ -192,6 +192,11 @@ class Settings(BaseSettings):
     """Where operators reach `/ops`, for the links in alerts, such as the address of your SSH tunnel
     or VPN. Without it the links begin with PUBLIC_URL."""
 
+    allowed_web_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins besides PUBLIC_URL whose pages may open a connect link in a pop-up and are told how
+    it ended, separated by spaces, such as `https://app.example.com`. Needed where Infactor's pages
+    have another origin; without it they are told nothing."""
+
     metrics_token: SecretStr | None = None
     """Any text of 16 characters or more, which Prometheus sends as bearer token to `/metrics`.
     Without one, `/metrics` answers this machine alone."""
@@ -279,6 +284,11 @@ class Settings(BaseSettings):
         return self.ops_url or self.public_url
 
     @property
+    def opener_origins(self) -> tuple[str, ...]:
+        """The origins of the pages that are told what came of a connect pop-up."""
+        return (self.public_url, *self.allowed_web_origins)
+
+    @property
     def key_ring(self) -> list[bytes]:
         """The encryption keys; the first seals."""
         return [key.get_secret_value() for key in self.encryption_keys]
@@ -316,7 +326,7 @@ class Settings(BaseSettings):
     def _upper(cls, value: str) -> str:
         return value.upper()
 
-    @field_validator("alert_urls", mode="before")
+    @field_validator("alert_urls", "allowed_web_origins", mode="before")
     @classmethod
     def _apart(cls, value: object) -> object:
         return tuple(value.split()) if isinstance(value, str) else value
@@ -327,6 +337,11 @@ class Settings(BaseSettings):
         if any("://" not in address.get_secret_value() for address in value):
             raise ValueError("each must be an Apprise address, such as slack://…")
         return value
+
+    @field_validator("allowed_web_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(parsers.origin, value))
 
     @field_validator("quickbooks_webhook_verifier_tokens", mode="before")
     @classmethod

@@ -13,7 +13,7 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from service.database.engine import Database
+from service.database.engine import Database, after_commit
 from service.database.tables import Lease
 from service.database.types import LONGEST_FENCE, database_now, is_over
 from service.database.upsert import insert
@@ -68,14 +68,20 @@ def extend(session: Session, names: Collection[str], owner: str) -> None:
     )
 
 
-def release(session: Session, name: str, owner: str) -> None:
-    """Give the lease back, keeping when it was taken for the next one's spacing.
+def release(session: Session, name: str, owner: str, *, spacing: float = 0.0) -> float | None:
+    """Give the lease back; return the seconds until it may be taken again by its spacing.
 
-    It loses its owner, so that a heartbeat that is already on its way does not extend it.
+    None if the owner does not hold it. When it was taken is kept. It loses its owner, so that a
+    heartbeat that is already on its way does not extend it.
     """
-    session.execute(
-        update(Lease).where(Lease.name == name, Lease.owner == owner).values(until=0.0, owner="")
-    )
+    taken = session.execute(
+        update(Lease)
+        .where(Lease.name == name, Lease.owner == owner)
+        .values(until=0.0, owner="")
+        .returning(Lease.taken_at - database_now())
+        .execution_options(synchronize_session=False)
+    ).scalar_one_or_none()
+    return None if taken is None else _left(taken, spacing)
 
 
 def wait_seconds(session: Session, name: str, spacing: float) -> float | None:
@@ -86,10 +92,13 @@ def wait_seconds(session: Session, name: str, spacing: float) -> float | None:
     ).first()
     if row is None:
         return 0.0
-    held, taken_ago = row
-    if held:
-        return None
-    return 0.0 if taken_ago > LONGEST_FENCE else max(0.0, taken_ago + spacing)
+    held, taken = row
+    return None if held else _left(taken, spacing)
+
+
+def _left(taken: float, spacing: float) -> float:
+    """Return how much of the spacing is left; `taken` is in seconds from now, so below zero."""
+    return 0.0 if taken > LONGEST_FENCE else max(0.0, taken + spacing)
 
 
 def prune(session: Session, older_than_seconds: float) -> None:
@@ -130,21 +139,44 @@ class HeldLeases:
     def hold(self, name: str, *, spacing: float = 0.0) -> Iterator[bool]:
         """Give True while this block alone has the lease, False if somebody else has it."""
         with self._database.statement() as session:
-            mine = self._free_here(name) and acquire(session, name, self.owner, spacing=spacing)
+            mine = self._acquire(session, name, spacing)
         if not mine:
             yield False
             return
-        with self._lock:
-            self._names.add(name)
+        self._extend(name)
         try:
             yield True
         finally:
-            with self._lock:
-                self._names.discard(name)
             self._give_back(name)
+
+    @contextmanager
+    def join(self, name: str, *, spacing: float = 0.0) -> Iterator["JoinedLease"]:
+        """Give a lease for the block to take, and give back, in transactions of its own.
+
+        If the block has not given it back, it is given back at the end.
+        """
+        lease = JoinedLease(self, name, spacing)
+        try:
+            yield lease
+        finally:
+            if lease.is_held:
+                self._give_back(name)
+
+    def _acquire(self, session: Session, name: str, spacing: float) -> bool:
+        return self._free_here(name) and acquire(session, name, self.owner, spacing=spacing)
+
+    def _extend(self, name: str) -> None:
+        """Let the heartbeat extend the lease from now on."""
+        with self._lock:
+            self._names.add(name)
+
+    def _forget(self, name: str) -> None:
+        with self._lock:
+            self._names.discard(name)
 
     def _give_back(self, name: str) -> None:
         """Release the lease, over a new connection if the first one has gone; else it lapses."""
+        self._forget(name)
         for is_last in (False, True):
             try:
                 with self._database.statement() as session:
@@ -174,3 +206,46 @@ class HeldLeases:
             except Exception as e:
                 # Three beats may fail before a lease lapses.
                 log.warning("lease.not_extended", error=type(e).__name__)
+
+
+class JoinedLease:
+    """A lease that is taken and given back in its holder's own transactions, once each.
+
+    So it is held, or free again, from the moment at which they are committed.
+    """
+
+    def __init__(self, leases: HeldLeases, name: str, spacing: float) -> None:
+        self.is_held = False
+        self._leases = leases
+        self._name = name
+        self._spacing = spacing
+
+    def take(self, session: Session) -> bool:
+        """Take the lease unless another holds it, or took it within the spacing; return whether it
+        was taken.
+
+        Waits for the transaction in which another gives it back at this moment.
+        """
+        if not self._leases._acquire(session, self._name, self._spacing):
+            return False
+        after_commit(session, self._note_taken)
+        return True
+
+    def wait_seconds(self, session: Session) -> float | None:
+        """Return the seconds until it may be taken; None while somebody holds it."""
+        return wait_seconds(session, self._name, self._spacing)
+
+    def release(self, session: Session) -> float | None:
+        """Give the lease back; return the seconds until it may be taken again, None if it had
+        lapsed and somebody else has it.
+        """
+        after_commit(session, self._note_released)
+        return release(session, self._name, self._leases.owner, spacing=self._spacing)
+
+    def _note_taken(self) -> None:
+        self.is_held = True
+        self._leases._extend(self._name)
+
+    def _note_released(self) -> None:
+        self.is_held = False
+        self._leases._forget(self._name)

@@ -50,7 +50,7 @@ P = ParamSpec("P")
 _AFTER_COMMIT = "after_commit"
 _IS_ALONE = "is_alone"
 KEEPS_EVENTS = "keeps_events"
-"""In a session's `info`: whether what happens is written down as events; see `store.events`."""
+"""In a session's `info`: whether what happens is written down as events; see `store.event_feed`."""
 
 SENDS_EVENTS = "sends_events"
 """Likewise: whether those are to be sent."""
@@ -171,6 +171,7 @@ class Database:
         self.engine.dispose()
         # SQLAlchemy keeps it in the pool that is gone, open until the collector finds both.
         event.listen(pool, "checkin", _close_connection)
+        pool.dispose()  # of what was given back meanwhile
 
 
 def _close_connection(_: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:

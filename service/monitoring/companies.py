@@ -198,9 +198,9 @@ red_reconciles = CompanyCheck(
 
 
 def _failing_text(row: Row[Any], _: Facts) -> str:
-    first_import = row.kind == RunKind.BACKFILL and row.cause == RunCause.CONNECT
+    first_backfill = row.kind == RunKind.BACKFILL and row.cause == RunCause.CONNECT
     return (
-        f"The {'first import' if first_import else row.kind} fails:"
+        f"The {'first backfill' if first_backfill else row.kind} fails:"
         f" {shortened(row.error or 'no reason')}. It is retried automatically, at most an hour"
         " apart, and goes on from where it is; until then invoices may be missing or out of date"
         " here."

@@ -10,7 +10,7 @@ TITLES: Mapping[str, str] = {
     "books.unproven": "Approved invoices are unconfirmed",
     "connection.barred": "QuickBooks refuses access",
     "keys.refused": "QuickBooks refuses the app's keys",
-    "run.failing": "An import or reconcile is failing",
+    "run.failing": "A backfill or reconcile is failing",
     "token.ending": "Authorisation ends within 30 days",
     "token.ending_soon": "Authorisation ends within 7 days",
     "reconcile.red": "Reconcile failed or left a difference",

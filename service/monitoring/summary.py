@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, bindparam, case, func, literal, or_, select
+from sqlalchemy import and_, bindparam, case, func, or_, select
 from sqlalchemy.orm import aliased
 
 from service.database.tables import Connection, Notice, Run, WebhookAnswers
+from service.database.types import written_out
 from service.domain import ConnectionState, NoticeStatus, RunCause, RunKind, RunState
 from service.monitoring.facts import Facts
 from service.queries import notices
 
-# Written out in the query, where the databases recognise the condition of a partial index.
-_PENDING = literal(NoticeStatus.PENDING.value, literal_execute=True)
-_FAILED = literal(NoticeStatus.FAILED.value, literal_execute=True)
-_ACTIVE = literal(RunState.ACTIVE.value, literal_execute=True)
+_PENDING = written_out(NoticeStatus.PENDING)
+_FAILED = written_out(NoticeStatus.FAILED)
+_ACTIVE = written_out(RunState.ACTIVE)
 # Earlier in the month, a forecast would be a guess.
 _ENOUGH = timedelta(days=1)
 
@@ -29,8 +29,8 @@ class Summary:
     """The figures of one moment; `beats` are seconds since a process of that kind was alive.
 
     Every change until `complete_until`, of every connected company that is not paused, was compared
-    with QuickBooks; None without such a company, or while the first import of one is not finished:
-    `importing` counts those.
+    with QuickBooks; None without such a company, or while the first backfill of one is not
+    finished: `importing` counts those.
     """
 
     companies: Mapping[str, int]

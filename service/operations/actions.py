@@ -79,10 +79,10 @@ def link(database: Database, connection_id: str, actor: str) -> None:
 
 
 def invite(
-    database: Database, supplier_id: int | None, link_id: str, actor: str, *, another_company: bool
+    database: Database, supplier_id: int | None, actor: str, *, another_company: bool
 ) -> None:
-    """Record in the audit that this link was made for a supplier, who may not be known here yet."""
-    details = {"supplier": supplier_id, "link": link_id, "another_company": another_company}
+    """Record in the audit that a link was made for a supplier, who may not be known here yet."""
+    details = {"supplier": supplier_id, "another_company": another_company}
     with database.write() as session:
         audit.record(session, actor, "invite", None, details, now())
 
@@ -197,7 +197,7 @@ def skip_event(database: Database, environment: str, event_id: str, actor: str) 
     with database.write() as session:
         skipped = event_feed.skip(session, environment, event_id)
         if skipped is not None:
-            details = {"event": event_id, "type": skipped.type, "attempts": skipped.attempts}
+            details = {"feed_event": event_id, "type": skipped.type, "attempts": skipped.attempts}
             audit.record(session, actor, "skip event", skipped.connection_id, details, now())
     return skipped
 
@@ -209,7 +209,7 @@ def retry_events(
     with database.write() as session:
         count = event_feed.hurry(session, environment, event_id)
         if count:
-            details = {"events": count} if event_id is None else {"event": event_id}
+            details = {"feed_events": count} if event_id is None else {"feed_event": event_id}
             audit.record(session, actor, "retry events", None, details, now())
     return count
 

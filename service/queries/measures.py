@@ -19,7 +19,6 @@ from sqlalchemy import (
     cast,
     delete,
     func,
-    literal,
     or_,
     select,
 )
@@ -27,6 +26,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.coordination import circuit_breaker, heartbeats
 from service.database.tables import Alert, Connection, Notice, Reads, Run, Sample
+from service.database.types import written_out
 from service.database.upsert import insert
 from service.domain import ConnectionState, NoticeStatus, RunKind, RunState
 from service.queries import notices
@@ -63,7 +63,7 @@ class Measures:
     refreshes: int
     connections: Mapping[str, int]
     active_runs: Mapping[str, int]
-    open_alerts: Mapping[str, int]
+    open_alerts: Mapping[tuple[str, str], int]  # by cause and severity
     heartbeats: Mapping[str, float]
     findings: Mapping[str, int]
     unsent_events: int
@@ -110,7 +110,7 @@ def measure(
         ).scalar_one(),
         connections=_connections(session, environment),
         active_runs=_active_runs(session),
-        open_alerts=_counts(session, Alert.cause, Alert.ended_at.is_(None)),
+        open_alerts=_open_alerts(session),
         heartbeats=heartbeats.ages(session),
         findings=findings.by_severity(session, environment),
         unsent_events=unsent.count,
@@ -244,7 +244,7 @@ def _seconds(now: datetime, since: datetime) -> float:
 def _open(session: Session, status: str) -> int:
     """Count the notices of this status: as many rows of its partial index."""
     return session.execute(
-        select(func.count()).select_from(Notice).where(_is(Notice.status, status))
+        select(func.count()).select_from(Notice).where(Notice.status == written_out(status))
     ).scalar_one()
 
 
@@ -303,8 +303,17 @@ def _connections(session: Session, environment: str) -> dict[str, int]:
 
 def _active_runs(session: Session) -> dict[str, int]:
     return dict[str, int].fromkeys(RunKind, 0) | _counts(
-        session, Run.kind, _is(Run.state, RunState.ACTIVE)
+        session, Run.kind, Run.state == written_out(RunState.ACTIVE)
     )
+
+
+def _open_alerts(session: Session) -> dict[tuple[str, str], int]:
+    rows = session.execute(
+        select(Alert.cause, Alert.severity, func.count())
+        .where(Alert.ended_at.is_(None))
+        .group_by(Alert.cause, Alert.severity)
+    )
+    return {(cause, severity): count for cause, severity, count in rows}
 
 
 def _counts(
@@ -313,10 +322,6 @@ def _counts(
     """Count rows by a column; reads only those of a partial index."""
     rows = session.execute(select(by, func.count()).where(condition).group_by(by))
     return {name: count for name, count in rows}
-
-
-def _is(column: InstrumentedAttribute[str], value: str) -> ColumnElement[bool]:
-    return column == literal(value, literal_execute=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,9 +354,7 @@ def is_taken(session: Session, slot: int) -> bool:
 def take(session: Session, environment: str, slot: int, now: datetime) -> None:
     """Keep the sample of these five minutes, which are over; the first caller's stays."""
     since, until = begin_of(slot), begin_of(slot + 1)
-    pending = select(func.count()).where(
-        Notice.status == literal(NoticeStatus.PENDING.value, literal_execute=True)
-    )
+    pending = select(func.count()).where(Notice.status == written_out(NoticeStatus.PENDING))
     lags = quantiles(lags_between(session, since, until))
     sample = insert(session, Sample).values(
         slot=slot,

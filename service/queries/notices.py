@@ -4,17 +4,16 @@ import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import BindParameter, ColumnElement, and_, case, literal, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, and_, case, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from service.database.tables import Connection, Invoice, Notice, NoticeAttempt
+from service.database.types import written_out
 from service.domain import ConnectionState, NoticeStatus, OwnNotice
 from service.queries import companies
 from service.store import findings
 
 _MOST = 100
-# Written out in the query, where the databases recognise the condition of a partial index.
-_PENDING = literal(NoticeStatus.PENDING.value, literal_execute=True)
 _WEBHOOK_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -29,6 +28,17 @@ def newest(
     if before is not None:
         query = query.where(Notice.id < before)
     return session.scalars(query.order_by(Notice.id.desc()).limit(limit)).all()
+
+
+def companies_of(
+    session: Session, environment: str, notice_ids: Collection[int]
+) -> Sequence[Connection]:
+    """Return the companies that these notices are about."""
+    theirs = select(Notice.connection_id).where(Notice.id.in_(notice_ids))
+    query = select(Connection).where(
+        Connection.environment == environment, Connection.id.in_(theirs)
+    )
+    return session.scalars(query).all()
 
 
 def replay(
@@ -117,7 +127,7 @@ def _in_status(statuses: Collection[str]) -> list[ColumnElement[bool]]:
     if len(statuses) > 1:
         return [Notice.status.in_(statuses)]
     (status,) = statuses
-    written = literal(NoticeStatus(status).value, literal_execute=True)
+    written = written_out(NoticeStatus(status))
     if status not in (NoticeStatus.PENDING, NoticeStatus.FAILED):
         return [Notice.status == written]
     one_of_them = aliased(Notice)
@@ -194,7 +204,7 @@ def has_waited(before: datetime | BindParameter[datetime]) -> list[ColumnElement
     waits.
     """
     return [
-        Notice.status == _PENDING,
+        Notice.status == written_out(NoticeStatus.PENDING),
         Notice.received_at <= before,
         or_(Notice.due_at.is_(None), Notice.attempts > 0, Notice.due_at <= before),
     ]

@@ -14,22 +14,21 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Select,
-    TextClause,
     and_,
     case,
     delete,
     func,
+    literal,
     literal_column,
     or_,
     select,
-    text,
     update,
 )
 from sqlalchemy.orm import Session
 
 from service.database.tables import BusyHour, BuyerAccount, Connection, Customer, Invoice, Run
 from service.database.tables.invoices import OPEN
-from service.database.types import has_come, money_sum
+from service.database.types import condition, has_come, money_sum
 from service.database.upsert import chunked, insert_all
 from service.domain import RunKind, RunState
 from service.store.customers import MAX_DEPTH
@@ -84,9 +83,10 @@ def open_amounts(
 
     `credit` is below zero where QuickBooks says that they owe more than the invoices.
     """
+    nothing = literal(_NOTHING, Invoice.balance.type)
     surely = Invoice.last_updated <= Customer.balance_until
-    known = case((surely, Invoice.balance), else_=_NOTHING)
-    overdue = case((Invoice.due_key < today.isoformat(), Invoice.balance), else_=_NOTHING)
+    known = case((surely, Invoice.balance), else_=nothing)
+    overdue = case((Invoice.due_key < today.isoformat(), Invoice.balance), else_=nothing)
     rows = session.execute(
         select(
             Invoice.customer_id,
@@ -150,11 +150,11 @@ def open_elsewhere(session: Session, connection_id: str, currency: str) -> OpenE
     return found
 
 
-def _counts(currency: str) -> tuple[ColumnElement[bool] | TextClause, ...]:
+def _counts(currency: str) -> tuple[ColumnElement[bool], ...]:
     """Conditions: something is left to be paid, in this currency or in one that is not named."""
     named = func.upper(func.trim(Invoice.currency))
     code = currency.strip().upper()
-    return (text(OPEN), or_(Invoice.currency.is_(None), named.in_(("", code))))
+    return (condition(OPEN), or_(Invoice.currency.is_(None), named.in_(("", code))))
 
 
 def buyers_of(
@@ -270,7 +270,7 @@ def open_invoices(
             select(Invoice.id).where(
                 Invoice.connection_id == connection_id,
                 Invoice.customer_id.in_(chunk),
-                text(OPEN),
+                condition(OPEN),
             )
         )
     return found

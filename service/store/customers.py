@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Customer
+from service.database.tables.invoices import TO_REMAP
+from service.database.types import condition
 from service.database.upsert import chunked, excluded, insert
 
 # Projects and sub-customers nest at most five deep in QuickBooks.
@@ -220,3 +222,34 @@ def stale(
             )
         )
     return wanted - fresh
+
+
+def remap_later(session: Session, connection_id: str, ids: Collection[str]) -> None:
+    """Let all invoices of these customers be mapped again, a batch at a time."""
+    for chunk in chunked(sorted(ids)):
+        _remap_after(session, connection_id, Customer.quickbooks_id.in_(chunk), "")
+
+
+def to_remap(session: Session, connection_id: str) -> tuple[str, str] | None:
+    """Return the next customer whose invoices are to be mapped again, and behind which of their
+    ids; None if there is none.
+    """
+    row = session.execute(
+        select(Customer.quickbooks_id, Customer.remap_after)
+        .where(Customer.connection_id == connection_id, condition(TO_REMAP))
+        .order_by(Customer.quickbooks_id)
+        .limit(1)
+    ).first()
+    return None if row is None else (row[0], row[1] or "")
+
+
+def remapped(session: Session, connection_id: str, customer_id: str, until: str | None) -> None:
+    """Note that the customer's invoices are mapped until this id; None: all of them."""
+    _remap_after(session, connection_id, Customer.quickbooks_id == customer_id, until)
+
+
+def _remap_after(
+    session: Session, connection_id: str, which: ColumnElement[bool], after: str | None
+) -> None:
+    theirs = update(Customer).where(Customer.connection_id == connection_id, which)
+    session.execute(theirs.values(remap_after=after))

@@ -32,15 +32,14 @@ from sqlalchemy.orm import Session, aliased
 from sqlalchemy.orm.attributes import set_committed_value
 
 from service.database.engine import Statements
-from service.database.tables import Connection, Notice, NoticeAttempt, Run
-from service.database.types import among, has_come, instant_text
+from service.database.tables import Connection, Notice, NoticeAttempt, Run, Supplier
+from service.database.types import among, has_come, instant_text, written_out
 from service.database.upsert import chunked, insert_for, instant_given, rows_given, rows_text
 from service.domain import ConnectionState, NoticeStatus, OwnNotice, RunKind, RunState
 from service.store.connections import may_be_called
 
-# Written out in the query, where the databases recognise the condition of a partial index.
-_PENDING = literal(NoticeStatus.PENDING.value, literal_execute=True)
-_FAILED = literal(NoticeStatus.FAILED.value, literal_execute=True)
+_PENDING = written_out(NoticeStatus.PENDING)
+_FAILED = written_out(NoticeStatus.FAILED)
 _WORKABLE = (NoticeStatus.PENDING, NoticeStatus.FAILED)
 _later = aliased(Notice)
 
@@ -53,9 +52,24 @@ _SUSPECT_LOSSES = 2
 _FATAL_LOSSES = 5
 
 
-def has_due(session: Session, connection_id: str, now: datetime) -> bool:
-    due = (has.where(Notice.connection_id == connection_id).exists() for has in _due(now))
-    return bool(session.execute(select(or_(*due))).scalar_one())
+def due_company(
+    session: Session, connection_id: str, environment: str, now: datetime
+) -> tuple[Connection, Supplier] | None:
+    """Return the connection and its supplier if it has due notices and may be called now."""
+    row = session.execute(
+        select(Connection, Supplier)
+        .join(Supplier, Supplier.id == Connection.supplier_id)
+        .where(Connection.id == connection_id, _has_work(environment, now))
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
+def is_company_due(session: Session, connection_id: str, environment: str, now: datetime) -> bool:
+    """Return whether the company has due notices and may be called now."""
+    found = session.execute(
+        select(Connection.id).where(Connection.id == connection_id, _has_work(environment, now))
+    )
+    return found.first() is not None
 
 
 def claim(
@@ -140,7 +154,7 @@ def webhooks_of(
         .where(
             Notice.connection_id == connection_id,
             Notice.entity == "Invoice",
-            Notice.entity_id.in_(recorded),
+            among(Notice.entity_id, recorded),
             Notice.webhook_id.is_not(None),
             Notice.handled_at >= min(recorded.values()),
         )
@@ -360,12 +374,13 @@ def strays(session: Session, environment: str) -> Sequence[tuple[str, str]]:
 
 def due_connections(session: Session, environment: str, now: datetime) -> Sequence[str]:
     """Return the ids of connections that have due notices and may be called now."""
-    return session.scalars(
-        select(Connection.id).where(
-            may_be_called(environment, now),
-            or_(*(has.where(Notice.connection_id == Connection.id).exists() for has in _due(now))),
-        )
-    ).all()
+    return session.scalars(select(Connection.id).where(_has_work(environment, now))).all()
+
+
+def _has_work(environment: str, now: datetime) -> ColumnElement[bool]:
+    """A condition: the connection has due notices and may be called now."""
+    due = (has.where(Notice.connection_id == Connection.id).exists() for has in _due(now))
+    return and_(may_be_called(environment, now), or_(*due))
 
 
 def _due(now: datetime) -> tuple[Select[int], Select[int]]:

@@ -22,11 +22,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute, Session
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import NullType
 
 from service.database.tables import Connection, Document, Invoice, Revision
 from service.database.types import among, database_now
@@ -38,6 +34,7 @@ from service.database.upsert import (
     insert_all,
     rows_given,
     rows_text,
+    update_all,
 )
 from service.kit import exact_json
 from service.store import infactor_outbox
@@ -197,7 +194,6 @@ def _replace_if(statement: Insert, is_newer: ColumnElement[bool]) -> Executable:
             **excluded(statement, *changed),
             "first_total": func.coalesce(Invoice.first_total, statement.excluded.first_total),
             "settled_at": _settled_at(statement.excluded),
-            **_fixed(statement.excluded),
         },
         where=is_newer,
     ).returning(Invoice.id)
@@ -210,49 +206,6 @@ def _settled_at(new: Any) -> ColumnElement[float | None]:
         (new.balance > nothing, null()),
         (and_(Invoice.balance > nothing, new.balance <= nothing), database_now()),
         else_=Invoice.settled_at,
-    )
-
-
-def _fixed(new: Any) -> dict[str, ColumnElement[Any]]:
-    """Return the columns that keep the warnings of before, where one of them is gone."""
-    gone = and_(
-        Invoice.warnings != literal_column("'[]'"),
-        new.warnings != Invoice.warnings,
-        _lacks_some(Invoice.warnings, new.warnings),
-    )
-    return {
-        "fixed": case((gone, Invoice.warnings), else_=Invoice.fixed),
-        "fixed_at": case((gone, new.recorded_at), else_=Invoice.fixed_at),
-    }
-
-
-class _lacks_some(FunctionElement[Any]):
-    """A condition: a code of the first list of warnings is not in the second one.
-
-    Within a value, quotes are escaped, so a code is found by its text.
-    """
-
-    type = NullType()
-    inherit_cache = True
-
-
-@compiles(_lacks_some, "sqlite")
-def _sqlite_lacks_some(element: _lacks_some, compiler: SQLCompiler, **kw: Any) -> str:
-    old, new = (compiler.process(one, **kw) for one in element.clauses)
-    code = "json_extract(gone.value, '$.code')"
-    return (
-        f"EXISTS (SELECT 1 FROM json_each({old}) AS gone"  # noqa: S608 - no text of ours
-        f""" WHERE instr({new}, '"code":"' || {code} || '"') = 0)"""
-    )
-
-
-@compiles(_lacks_some)
-def _postgresql_lacks_some(element: _lacks_some, compiler: SQLCompiler, **kw: Any) -> str:
-    # Not as JSON: PostgreSQL refuses some of what a value may have.
-    old, new = (compiler.process(one, **kw) for one in element.clauses)
-    return (
-        f"""EXISTS (SELECT 1 FROM regexp_matches({old}, '"code":"([a-z_]+)"', 'g') AS gone(code)"""  # noqa: S608
-        f""" WHERE strpos({new}, '"code":"' || gone.code[1] || '"') = 0)"""
     )
 
 
@@ -316,6 +269,14 @@ def keys(mapped: Mapping[str, Any] | None) -> dict[str, str]:
 def number_key(number: str) -> str:
     """Return the text by which a number is sorted: its digits are as wide as `NUMBER_WIDTH`."""
     return _natural(folded(number)[:_LONGEST_NUMBER])
+
+
+def note_fixed(
+    session: Session, warnings: Mapping[str, Sequence[Mapping[str, str]]], at: datetime
+) -> None:
+    """Keep the warnings of these invoices from before one of them was fixed, for their supplier."""
+    rows = [{"id": i, "fixed": before, "fixed_at": at} for i, before in sorted(warnings.items())]
+    update_all(session, Invoice, rows)
 
 
 def numbers_before(session: Session, connection_id: str, keys: Collection[str]) -> dict[str, str]:
@@ -389,16 +350,24 @@ def _replace_document(statement: Insert) -> Insert:
 
 
 def of_customers(
-    session: Session, connection_id: str, customer_ids: Collection[str]
+    session: Session,
+    connection_id: str,
+    customer_ids: Collection[str],
+    *,
+    after: str = "",
+    limit: int | None = None,
 ) -> Sequence[tuple[str, str, str | None]]:
-    """Return (invoice id, QuickBooks Id, customer's Id) of these customers' existing invoices."""
+    """Return (invoice id, QuickBooks Id, customer's Id) of these customers' existing invoices, in
+    the order of their ids, those behind `after`.
+    """
     columns = (Invoice.id, Invoice.quickbooks_id, Invoice.customer_id)
     theirs = select(*columns).where(
         Invoice.connection_id == connection_id,
         Invoice.customer_id.in_(customer_ids),
         ~Invoice.deleted,
+        Invoice.id > after,
     )
-    return session.execute(theirs.order_by(Invoice.id)).all()
+    return session.execute(theirs.order_by(Invoice.id).limit(limit)).all()
 
 
 def not_deleted(

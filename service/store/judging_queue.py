@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, case, delete, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.database.tables import Connection, Document, Invoice, InvoiceToJudge
-from service.database.types import among
+from service.database.tables import Connection, Customer, Document, Invoice, InvoiceToJudge
+from service.database.tables.invoices import TO_REMAP
+from service.database.types import among, condition
 from service.database.upsert import Insert, chunked, excluded, insert_all, update_all
 from service.domain import State
 from service.store import accounts, infactor_outbox, proof
@@ -41,8 +42,8 @@ class Basis:
 
 def due(session: Session, environment: str, basis: Basis, limit: int) -> Sequence[str]:
     """Return connections whose invoices were last judged by other rules, on another day, or while
-    it was otherwise known whether they are true; or some of which are to be judged again, or whose
-    buyers' accounts are to be counted.
+    it was otherwise known whether they are true; or some of which are to be judged or mapped
+    again, or whose buyers' accounts are to be counted.
 
     Those first that have waited for most turns of others: one that always fails waits like them.
     """
@@ -50,6 +51,7 @@ def due(session: Session, environment: str, basis: Basis, limit: int) -> Sequenc
     is_due = or_(
         Connection.judged_by != basis.key(),
         Connection.id.in_(asked),
+        Connection.id.in_(select(Customer.connection_id).where(condition(TO_REMAP))),
         accounts.is_due(basis.at),
     )
     return session.scalars(

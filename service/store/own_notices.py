@@ -37,7 +37,7 @@ def ask_for_invoices(
 ) -> None:
     """Add an own notice for each of these invoices that has no pending or failed one.
 
-    So one policy tries every failed invoice again and marks it as failed in the end.
+    So one policy tries again whatever could not be recorded, and marks it as failed in the end.
     """
     open_already = inbox.open_invoices(session, connection_id, quickbooks_ids)
     for quickbooks_id in sorted(set(quickbooks_ids) - open_already):
@@ -54,7 +54,7 @@ def ask_for_invoices(
         )
 
 
-def park_unnamed(
+def add_unreadable(
     session: Session,
     connection_id: str,
     place: str,

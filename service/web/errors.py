@@ -4,6 +4,7 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.web.connect.problems import Problem, explain
@@ -20,6 +21,8 @@ async def refused(request: Request, error: Exception) -> Response:
     """Answer a 4xx, as a page for people, otherwise as text."""
     if not isinstance(error, HTTPException):
         raise error
+    if error.status_code == 405:
+        error.headers = {"Allow": ", ".join(_allowed(request))}
     if _carries_secrets(request):
         return explain(Problem.INCOMPLETE, why=f"{request.method} answered {error.status_code}")
     if "operator" in request.scope:
@@ -32,6 +35,13 @@ async def refused(request: Request, error: Exception) -> Response:
     if error.status_code == 401 and "hx-request" in request.headers:
         response.headers["HX-Refresh"] = "true"  # reload the open page: its session has ended
     return response
+
+
+def _allowed(request: Request) -> list[str]:
+    """Return the methods of this address: Starlette names those of one of its routes alone."""
+    routes = (one for one in request.app.routes if isinstance(one, Route))
+    here = (one for one in routes if one.matches(request.scope)[0] != Match.NONE)
+    return sorted({method for one in here for method in one.methods or ()})
 
 
 def _of_operator(request: Request, error: HTTPException) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Renders templates, and formats times, e-mail addresses and addresses of files for them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
@@ -43,6 +43,17 @@ def render(
 def part(name: str, context: Mapping[str, Any]) -> Markup:
     """Return a piece of a page, rendered from this template."""
     return Markup(_templates.env.get_template(name).render(context))  # noqa: S704 - it escapes
+
+
+def version_of(shown: object) -> str:
+    """Return a hash of what a page shows, with which it later asks whether it is out of date."""
+    return sha256(repr(shown).encode()).hexdigest()[:16]
+
+
+def unless_seen(request: Request[Any], version: str, answer: Callable[[], Response]) -> Response:
+    """Return the answer, or 204 if the browser shows this version already."""
+    seen = request.query_params.get("seen") == version
+    return Response(status_code=204) if seen else answer()
 
 
 def row_id(request: Request[Any]) -> str:

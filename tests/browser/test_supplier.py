@@ -5,11 +5,12 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from playwright.sync_api import Error, Page, expect
+import pytest
+from playwright.sync_api import Browser, Error, Page, expect
 
 from tests.browser.browsing import Reader, look
-from tests.journey.deployment import Deployment
-from tests.journey.test_journey import REALM, an_invoice
+from tests.journey.deployment import Deployment, deployed
+from tests.journey.test_journey import REALM, a_book, an_invoice
 from tests.servers import wait_until
 
 # A phone, a tablet, a laptop, a large screen.
@@ -106,6 +107,32 @@ HEAR = """() => {
   window.heard = [];
   window.addEventListener("message", (event) => window.heard.push([event.origin, event.data]));
 }"""
+
+
+PAGE_ELSEWHERE = "http://localhost:9/dashboard"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "told"), [(PAGE_ELSEWHERE.removesuffix("/dashboard"), ["connected"]), ("", [])]
+)
+def test_a_page_of_another_origin_is_told_only_if_its_origin_is_allowed(
+    tmp_path: Path, browser: Browser, allowed: str, told: list[str]
+) -> None:
+    settings = {"ALLOWED_WEB_ORIGINS": allowed}
+    with deployed(tmp_path, a_book(), f"sqlite:///{tmp_path}/p.db", settings=settings) as made:
+        # A browser says so on its console where a message is not for this page.
+        page = Reader.of(browser).page()
+        page.route(PAGE_ELSEWHERE, lambda route: route.fulfill(body="<h1>Infactor</h1>"))
+        page.goto(PAGE_ELSEWHERE)
+        page.evaluate(HEAR)
+        with page.expect_popup() as opened:
+            page.evaluate("address => { window.open(address) }", connect_link(made))
+        opened.value.get_by_role("button", name="Connect to QuickBooks").click()
+        consent(opened.value)
+        keep(opened.value)
+        page.wait_for_function("count => heard.length === count", arg=len(told))
+        assert page.evaluate("heard.map(([, said]) => said.infactorQuickbooks)") == told
+        page.context.close()
 
 
 def test_who_cancels_closes_the_window_and_tries_again(

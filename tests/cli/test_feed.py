@@ -69,8 +69,8 @@ def test_a_refused_event_is_seen_shown_sent_again_and_skipped(tmp_path: Path) ->
     assert place.run("feed", "retry").returncode == 2
     audit = [json.loads(line) for line in place.run("audit", "--json").stdout.splitlines()]
     assert [(one["action"], one["details"]) for one in audit] == [
-        ("skip event", {"event": "event-2", "type": "connection.paused", "attempts": 3}),
-        ("retry events", {"event": "event-2"}),
+        ("skip event", {"feed_event": "event-2", "type": "connection.paused", "attempts": 3}),
+        ("retry events", {"feed_event": "event-2"}),
     ]
 
 

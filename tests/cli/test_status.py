@@ -144,7 +144,7 @@ def test_a_company_whose_past_is_not_read_yet_is_not_complete(place: Place) -> N
     assert shown.returncode == 1
     assert "run.failing (critical)" in shown.stdout
     assert f"$ infactor-quickbooks connections retry --connection {company}" in shown.stdout
-    assert "reconciled  not yet: the first import of 1 company is not finished" in shown.stdout
+    assert "reconciled  not yet: the first backfill of 1 company is not finished" in shown.stdout
     (told,) = map(json.loads, place.run("status", "--json").stdout.splitlines())
     assert (told["complete_until"], told["importing"]) == (None, 1)
 
@@ -188,7 +188,7 @@ def test_the_link_for_a_connection_is_its_suppliers(place: Place) -> None:
 def test_a_link_is_for_an_address_or_for_a_connection(place: Place, arguments: list[str]) -> None:
     ended = place.run("connect-url", *arguments)
     assert ended.returncode == 2
-    assert ended.stderr == "Name either EMAIL or --connection ID.\n"
+    assert ended.stderr == "Name one of EMAIL or --connection ID.\n"
 
 
 def test_a_connection_that_nobody_knows_has_no_link(place: Place) -> None:

@@ -238,6 +238,9 @@ def test_a_port_that_is_taken_is_one_line(place: Place) -> None:
         ["worker", "--threads", "0"],
         ["simulator", "--port", "99999"],
         ["webhooks", "--limit", "0"],
+        ["replay", "--event", "0"],
+        ["confirm", "--run", "9223372036854775808"],
+        ["acknowledge", "--finding", "9223372036854775808", "--note", "seen"],
     ],
 )
 def test_numbers_out_of_range_are_refused_by_the_name_of_their_option(

@@ -192,7 +192,7 @@ FAILING = {
 @pytest.mark.parametrize(
     ("kind", "cause", "called"),
     [
-        ("backfill", "connect", "first import"),
+        ("backfill", "connect", "first backfill"),
         ("backfill", "command", "backfill"),
         ("reconcile", "daily", "reconcile"),
     ],

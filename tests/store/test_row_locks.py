@@ -212,7 +212,7 @@ LOCKED: dict[str, tuple[Callable[[Session], object], Callable[[Session], object]
             session.execute(update(Invoice).values(revision=2)),
         ),
         lambda session: [
-            i.revision for i in infactor_outbox.lock_invoices(session, ["qbk-c1-1"]).values()
+            i.revision for i in infactor_outbox.lock_invoices(session, "c1", ["qbk-c1-1"]).values()
         ],
         [2],
     ),

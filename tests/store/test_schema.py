@@ -29,6 +29,7 @@ from service.database.tables.invoices import (
     TO_CORRECT,
     TO_FIX,
     TO_INVITE,
+    UNSEEN,
     WITHDRAWN,
 )
 from service.database.types import among, condition
@@ -173,6 +174,7 @@ PARTS = {
     "to_fix": TO_FIX,
     "to_correct": TO_CORRECT,
     "to_invite": TO_INVITE,
+    "unseen": UNSEEN,
 }
 
 

@@ -18,7 +18,8 @@ from starlette.testclient import TestClient
 from service import links
 from service.app import create_app
 from service.config.loading import settings_from
-from service.database.tables import Base, Connection, Invoice
+from service.database.tables import Base, Connection, Document, Invoice
+from service.infactor.document_lifecycle import is_withdrawn
 from service.kit.clock import now
 from service.services import Services, build_services
 from service.simulator.app import RunningSimulator
@@ -159,6 +160,14 @@ class Place:
             query = select(Invoice.id).where(Invoice.quickbooks_id == quickbooks_id)
             return session.execute(query).scalar_one()
 
+    def decide(self, quickbooks_id: str, state: str, **fields: Any) -> None:
+        """Let somebody bring Infactor's document of this invoice into this state."""
+        with self.services.database.write() as session:
+            document = session.get_one(Document, self.invoice_id(quickbooks_id))
+            document.document = {**document.document, "state": state, **fields}
+            document.withdrawn = is_withdrawn(document.document)
+            document.state = state
+
     def nothing_is_stored(self) -> bool:
         """Tell whether no journey has left anything of a company."""
         return not any(map(self.rows, ("connections", "runs", "spent_links")))
@@ -244,6 +253,12 @@ def company(place: Place) -> str:
     connection_id = place.connections()[0].id
     place.imported(connection_id)
     return connection_id
+
+
+@pytest.fixture
+def browser(place: Place, company: str) -> TestClient:
+    """The browser of the supplier whose company was imported."""
+    return place.log_in()
 
 
 @pytest.fixture

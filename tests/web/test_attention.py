@@ -34,12 +34,6 @@ def book() -> dict[str, Any]:
     return {OURS: {**company, "Invoice": invoices}}
 
 
-@pytest.fixture
-def browser(place: Place, company: str) -> TestClient:
-    """The browser of the supplier whose company was imported."""
-    return place.log_in()
-
-
 def unregistered(place: Place, number: str) -> None:
     """Let Infactor's database have no buyer with this invoice's address."""
     warning = {"code": "buyer_not_registered", "field": "BillEmail", "text": "Invite them"}

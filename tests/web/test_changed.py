@@ -15,11 +15,8 @@ from tests.web.conftest import Place, said
 
 
 @pytest.fixture
-def browser(place: Place) -> TestClient:
+def browser(place: Place, browser: TestClient) -> TestClient:
     """The browser of a supplier with an invoice that was approved."""
-    browser = place.browser()
-    place.connect(browser)
-    place.imported(place.connections()[0].id)
     write(place, state="invoice_accepted")
     return browser
 

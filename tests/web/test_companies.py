@@ -10,12 +10,6 @@ from tests.web.conftest import OTHER, WITHOUT_NAME, Place, said
 
 
 @pytest.fixture
-def browser(place: Place, company: str) -> TestClient:
-    """The browser of the supplier whose company has invoice 101."""
-    return place.log_in()
-
-
-@pytest.fixture
 def second(place: Place, browser: TestClient) -> str:
     """The connection of a further company of the supplier, with invoice 102."""
     place.connect(browser, place.token(another_company=True), OTHER)

@@ -13,15 +13,6 @@ from service.kit.clock import now
 from tests.web.conftest import OTHER, Place, said
 
 
-@pytest.fixture
-def browser(place: Place) -> TestClient:
-    """The browser of a supplier whose company was imported."""
-    browser = place.browser()
-    place.connect(browser)
-    place.imported(place.connections()[0].id)
-    return browser
-
-
 def address(place: Place) -> str:
     """Return where the first company's page is."""
     return f"/quickbook/connections/{place.connections()[0].id}"

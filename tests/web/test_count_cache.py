@@ -8,15 +8,6 @@ from service.web.count_cache import CountCache
 from tests.web.conftest import Place
 
 
-@pytest.fixture
-def browser(place: Place) -> TestClient:
-    """The browser of a supplier whose company was imported: one invoice, in Infactor."""
-    browser = place.browser()
-    place.connect(browser)
-    place.imported(place.connections()[0].id)
-    return browser
-
-
 @pytest.mark.parametrize(
     ("many", "later", "found"), [(1, 29.0, (1, 1)), (1, 30.0, (1, 0)), (2, 0.0, (1, 0))]
 )

@@ -23,15 +23,6 @@ def book() -> dict[str, Any]:
     return {OURS: {**company, "Invoice": invoices}}
 
 
-@pytest.fixture
-def browser(place: Place) -> TestClient:
-    """The browser of a supplier whose company was imported."""
-    browser = place.browser()
-    place.connect(browser)
-    place.imported(place.connections()[0].id)
-    return browser
-
-
 def rows(browser: TestClient, query: str = "") -> list[dict[str, str]]:
     """Return the file's rows by their heads."""
     answer = browser.get(f"/quickbook/invoices.csv{query}")

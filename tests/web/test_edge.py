@@ -148,13 +148,32 @@ def test_the_access_log_names_routes_and_never_addresses(place: Place) -> None:
     assert [value for value in private if value in str(events)] == []
 
 
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("/quickbook/", "GET, HEAD"),
+        ("/quickbook/logout", "POST"),
+        ("/quickbook/authorise", "GET, HEAD, POST"),
+        ("/quickbook/connections/c1/disconnect", "GET, HEAD, POST"),
+    ],
+)
+def test_a_method_that_an_address_has_not_is_told_all_that_it_has(
+    place: Place, address: str, allowed: str
+) -> None:
+    answer = place.browser().delete(address)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
 def test_what_open_pages_ask_all_the_time_is_not_logged(place: Place) -> None:
     browser = place.browser()
     place.connect(browser)
     place.imported(place.connections()[0].id)
     invoice = f"/quickbook/invoices/{place.invoice_id('1')}"
     with structlog.testing.capture_logs() as events:
-        for address in ("/quickbook/live", f"{invoice}/live", "/quickbook/arrived?since=0"):
+        for address in (
+            *("/quickbook/live", "/quickbook/attention/live", f"{invoice}/live"),
+            "/quickbook/arrived?since=0",
+        ):
             assert browser.get(address).status_code == 200
         browser.get(invoice)
     lines = [(e["route"], e["log_level"]) for e in events if e["event"] == "request.answered"]

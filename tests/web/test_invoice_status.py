@@ -65,11 +65,8 @@ def test_of_what_is_not_offered_only_the_reason_is_to_be_fixed(
 
 
 @pytest.fixture
-def browser(place: Place) -> TestClient:
+def browser(place: Place, browser: TestClient) -> TestClient:
     """The browser of a supplier whose invoice was withdrawn when partly paid, and then deleted."""
-    browser = place.browser()
-    place.connect(browser)
-    place.imported(place.connections()[0].id)
     with place.services.database.write() as session:
         invoice = session.get(Invoice, place.invoice_id("1"))
         offered = session.get(Document, invoice.id)

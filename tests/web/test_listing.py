@@ -8,9 +8,9 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
-from service.database.tables import Document, Invoice
+from service.database.tables import Invoice
 from service.domain import RuleCode
-from service.infactor.document_lifecycle import MARKER, REMARK, is_withdrawn
+from service.infactor.document_lifecycle import MARKER, REMARK
 from service.infactor.rules.catalogue import remark
 from service.web.supplier.invoice_view import payout
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
@@ -40,11 +40,8 @@ def book() -> dict[str, Any]:
 
 
 @pytest.fixture
-def browser(place: Place) -> TestClient:
-    """The browser of a supplier whose company was imported."""
-    browser = place.browser()
-    place.connect(browser)
-    place.imported(place.connections()[0].id)
+def browser(place: Place, browser: TestClient) -> TestClient:
+    """The browser of a supplier whose invoices were entered in this order."""
     for number in range(1, 7):
         place.do(f"UPDATE invoices SET created_ms = {number} WHERE quickbooks_id = '{number}'")
     return browser
@@ -59,15 +56,6 @@ def numbers(place: Place, browser: TestClient, query: str = "?status=all") -> li
             session.get_one(Invoice, i).quickbooks_id
             for i in re.findall(r'<a id="row-(qbk-\w+)"', page.text)
         ]
-
-
-def decide(place: Place, number: str, state: str, **more: str) -> None:
-    """Let Infactor's document of this invoice be in this state."""
-    with place.services.database.write() as session:
-        document = session.get_one(Document, place.invoice_id(number))
-        document.document = {**document.document, "state": state, **more}
-        document.withdrawn = is_withdrawn(document.document)
-        document.state = state
 
 
 SORTED = {
@@ -144,10 +132,10 @@ def test_a_search_looks_at_number_buyer_and_amount(
 def test_a_filter_shows_what_stands_in_one_of_infactors_states(
     place: Place, browser: TestClient
 ) -> None:
-    decide(place, "1", "invoice_accepted")
-    decide(place, "2", "invoice_rejected")
-    decide(place, "4", "ifactor_prepaid")
-    decide(place, "5", "invoice_paid")
+    place.decide("1", "invoice_accepted")
+    place.decide("2", "invoice_rejected")
+    place.decide("4", "ifactor_prepaid")
+    place.decide("5", "invoice_paid")
     assert numbers(place, browser, "?status=approved") == ["5", "4", "1"]
     assert numbers(place, browser, "?status=rejected") == ["2"]
     assert numbers(place, browser, "?status=in-progress") == ["5", "4"]
@@ -160,9 +148,9 @@ def test_what_we_withdrew_is_not_offered_and_not_rejected(
     place: Place, browser: TestClient
 ) -> None:
     marks = {MARKER: "paid", REMARK: remark(RuleCode.PAID)}
-    decide(place, "1", "invoice_rejected", **marks)
+    place.decide("1", "invoice_rejected", **marks)
     place.do("UPDATE invoices SET hold = 'paid' WHERE quickbooks_id IN ('1', '2')")
-    decide(place, "2", "invoice_accepted")
+    place.decide("2", "invoice_accepted")
     place.do("UPDATE invoices SET balance = 0 WHERE quickbooks_id = '2'")
     assert numbers(place, browser, "?status=not-in-infactor") == ["1"]
     assert numbers(place, browser, "?status=closed") == ["3", "2"]
@@ -207,7 +195,7 @@ def test_an_open_page_keeps_its_search_order_and_page(place: Place, browser: Tes
     address = page.split('hx-get="')[1].split('"')[0].replace("&amp;", "&")
     assert address.startswith("/quickbook/live?q=mango&size=1&sort=due&after=qbk-")
     assert browser.get(address).status_code == 204
-    decide(place, "4", "invoice_accepted")
+    place.decide("4", "invoice_accepted")
     changed = browser.get(address).text
     assert re.findall(r'<a id="row-(qbk-\w+)"', changed) == [place.invoice_id("4")]
     assert "Approved" in changed

@@ -1,15 +1,13 @@
 """What the tabs count and lead to: what needs attention, and what is not in Infactor."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from service.database.tables import Document
 from service.domain import RuleCode
-from service.infactor.document_lifecycle import MARKER, REMARK, is_withdrawn
+from service.infactor.document_lifecycle import MARKER, REMARK
 from service.infactor.rules.catalogue import remark
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
 from tests.web.ops.operators import add_finding
@@ -33,23 +31,9 @@ def book() -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def browser(place: Place, company: str) -> TestClient:
-    """The browser of the supplier whose company was imported."""
-    return place.log_in()
-
-
-def decide(place: Place, number: str, state: str, more: Mapping[str, str] | None = None) -> None:
-    with place.services.database.write() as session:
-        document = session.get_one(Document, place.invoice_id(number))
-        document.state = state
-        document.document = {**document.document, "state": state, **(more or {})}
-        document.withdrawn = is_withdrawn(document.document)
-
-
 def withdraw(place: Place, number: str) -> None:
     ours = {MARKER: RuleCode.PAID, REMARK: remark(RuleCode.PAID)}
-    decide(place, number, "invoice_rejected", ours)
+    place.decide(number, "invoice_rejected", **ours)
     place.do(f"UPDATE invoices SET hold = 'paid' WHERE quickbooks_id = '{number}'")
 
 
@@ -82,7 +66,7 @@ def test_what_we_have_withdrawn_is_not_counted_as_in_infactor(
     place: Place, browser: TestClient
 ) -> None:
     withdraw(place, "1")
-    decide(place, "2", "invoice_rejected", {REMARK: "wrong goods"})  # by the buyer: it is there
+    place.decide("2", "invoice_rejected", **{REMARK: "wrong goods"})  # by the buyer: it is there
     assert "3 of 5 invoices in Infactor" in said(browser.get("/quickbook/").text)
     assert tabs(browser)["Not in Infactor"] == "2"
     assert numbers(browser, "?status=not-in-infactor") == ["101", "105"]
@@ -102,7 +86,7 @@ def test_what_changed_since_it_was_decided_is_marked_and_led_to(
 ) -> None:
     live = browser.get("/quickbook/").text.split('hx-get="')[1].split('"')[0].replace("&amp;", "&")
     for number in "12":
-        decide(place, number, "invoice_accepted")
+        place.decide(number, "invoice_accepted")
     for fields in ({"field": "balance"}, {"field": "invoiceAmount"}):
         add_finding(place, company, "critical", **fields)
     assert tabs(browser)["Needs attention"] == "1"
@@ -121,7 +105,7 @@ def test_what_changed_since_it_was_decided_is_marked_and_led_to(
 def test_what_matters_to_nobody_or_to_others_is_not(
     place: Place, company: str, browser: TestClient, severity: str, fields: dict[str, str]
 ) -> None:
-    decide(place, "1", "invoice_accepted")
+    place.decide("1", "invoice_accepted")
     add_finding(place, company, severity, **fields)
     assert tabs(browser)["Needs attention"] == "0"
     assert "changed since then" not in browser.get("/quickbook/").text

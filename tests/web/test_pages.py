@@ -41,15 +41,6 @@ def book() -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def browser(place: Place) -> TestClient:
-    """The browser of a supplier whose company was imported."""
-    browser = place.browser()
-    place.connect(browser)
-    place.imported(place.connections()[0].id)
-    return browser
-
-
 def cells(page: str, quickbooks_number: str) -> list[str]:
     """Return the texts of one invoice's row."""
     row = next(r for r in page.split("<tr ")[1:] if f">{quickbooks_number}</a>" in r)

@@ -61,14 +61,6 @@ def owners(place: Place) -> dict[str, str]:
     return {d["qbkInvoiceId"]: d["supplierEmail"] for d in documents}
 
 
-def decide(place: Place, quickbooks_id: str, state: str) -> None:
-    """Let the buyer or a lender decide about an invoice."""
-    with place.services.database.write() as session:
-        document = session.get_one(Document, place.invoice_id(quickbooks_id))
-        document.document = {**document.document, "state": state}
-        document.state = state
-
-
 def test_a_released_company_can_be_connected_by_another_supplier(place: Place) -> None:
     connect(place, FIRST)
     work(place)
@@ -123,7 +115,7 @@ def test_the_next_supplier_does_not_see_what_was_decided_in_the_former_name(plac
     place.sim("PUT", f"/companies/{OURS}/Invoice", an_invoice("3"))
     connect(place, FIRST)
     work(place)
-    decide(place, "1", "ifactor_prepaid")
+    place.decide("1", "ifactor_prepaid")
     release(place)
     connect(place, SECOND)
     work(place)

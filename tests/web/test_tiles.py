@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.database.tables import Document, Invoice
+from service.database.tables import Invoice
 from service.domain import RuleCode
 from service.infactor.document_lifecycle import MARKER, REMARK
 from service.infactor.rules.catalogue import remark
 from service.kit.clock import now
+from service.kit.exact_json import encode
 from service.queries.invoice_totals import Portion, Total, together
 from tests.builders import a_finding
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
@@ -35,24 +36,11 @@ def book() -> dict[str, Any]:
     return {OURS: {**name, "Invoice": invoices}, OTHER: {**name, "Invoice": other}}
 
 
-@pytest.fixture
-def browser(place: Place, company: str) -> TestClient:
-    """The browser of the supplier whose company was imported."""
-    return place.log_in()
-
-
 def tiles(browser: TestClient, query: str = "") -> list[str]:
     """Return the text of each tile."""
     page = browser.get(f"/quickbook/{query}").text
     found = re.findall(r'<a id="tile-[\w-]+".*?</a>', page, re.DOTALL)
     return [said(one) for one in found]
-
-
-def decide(place: Place, number: str, state: str, **more: str) -> None:
-    with place.services.database.write() as session:
-        document = session.get_one(Document, place.invoice_id(number))
-        document.document = {**document.document, "state": state, **more}
-        document.state, document.withdrawn = state, bool(more)
 
 
 @pytest.mark.both_databases("the sums are its own")
@@ -63,10 +51,10 @@ def test_the_tiles_add_up_each_currency_by_itself(place: Place, browser: TestCli
         "Approved 0.00 USD 0 invoices",
         "Not in Infactor 70.00 USD 9.99 CAD 2 invoices",
     ]
-    decide(place, "1", "invoice_accepted")
-    decide(place, "2", "ifactor_prepaid")
+    place.decide("1", "invoice_accepted")
+    place.decide("2", "ifactor_prepaid")
     withdrawn = {MARKER: RuleCode.PARTLY_PAID.value, REMARK: remark(RuleCode.PARTLY_PAID)}
-    decide(place, "6", "invoice_rejected", **withdrawn)
+    place.decide("6", "invoice_rejected", **withdrawn)
     place.do("UPDATE invoices SET hold = 'partly_paid' WHERE quickbooks_id = '6'")
     assert tiles(browser) == [
         "In Infactor 350.50 USD 2 invoices",
@@ -76,9 +64,32 @@ def test_the_tiles_add_up_each_currency_by_itself(place: Place, browser: TestCli
     ]
 
 
+@pytest.mark.both_databases("the part of an index is its own")
+def test_what_is_in_infactor_and_its_buyer_cannot_see_is_told(
+    place: Place, browser: TestClient
+) -> None:
+    def unseen() -> int:
+        return browser.get("/quickbook/?status=unseen").text.count('<a id="row-')
+
+    assert (tiles(browser)[0], unseen()) == ("In Infactor 355.50 USD 3 invoices", 0)
+    for column, code, number in (
+        ("warnings", "no_buyer_email", "1"),
+        ("delivery_warnings", "buyer_not_registered", "2"),
+        ("warnings", "no_buyer_email", "4"),  # partly paid, so not there
+        ("warnings", "no_due_date", "6"),
+    ):
+        warning = encode([{"code": code, "field": "", "text": "Fix it"}]).decode()
+        place.do(f"UPDATE invoices SET {column} = '{warning}' WHERE quickbooks_id = '{number}'")
+    said_of_two = "In Infactor 355.50 USD 3 invoices Buyers can\u2019t see 2 of them yet"
+    assert (tiles(browser)[0], unseen()) == (said_of_two, 2)
+    place.decide("1", "invoice_accepted")
+    said_of_one = "In Infactor 355.50 USD 3 invoices Buyers can\u2019t see 1 of them yet"
+    assert (tiles(browser)[0], unseen()) == (said_of_one, 1)
+
+
 def test_what_was_deleted_in_infactor_is_not_there(place: Place, browser: TestClient) -> None:
     for number in ("1", "2"):
-        decide(place, number, "invoice_accepted")
+        place.decide(number, "invoice_accepted")
     gone = {"kind": "missing", "found_at": now(), "changed_at": now()}
     with place.services.database.write() as session:
         invoice = session.get_one(Invoice, place.invoice_id("1"))

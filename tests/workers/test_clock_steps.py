@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, text, update
+from sqlalchemy import event, text, update
 
 from service.coordination import heartbeats
+from service.database.engine import Database
 from service.database.tables import ClockError, DeliveryState, Notice
 from service.errors import TransientError
 from service.kit import clock
@@ -30,8 +31,8 @@ TWO_HOURS, A_DAY = 7200.0, 86_400.0
 class DatabaseClock:
     """The clock of a database, which can be set: connections that it opens know no other."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database, self._engine = database, database.engine
         self._ahead = timedelta()
 
     def set(self, seconds: float) -> None:
@@ -46,11 +47,11 @@ class DatabaseClock:
             with self._engine.begin() as connection:
                 connection.execute(text(_CLOCK_OF_POSTGRESQL))
         event.listen(self._engine, "connect", self._replace)
-        self._engine.dispose()
+        self._database.close()
 
     def close(self) -> None:
         event.remove(self._engine, "connect", self._replace)
-        self._engine.dispose()
+        self._database.close()
         if self._engine.dialect.name == "postgresql":
             with self._engine.begin() as connection:
                 connection.execute(text("DROP SCHEMA clocks CASCADE"))
@@ -77,7 +78,7 @@ CREATE FUNCTION clocks.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATI
 @pytest.fixture
 def theirs(world: World) -> Iterator[DatabaseClock]:
     """The clock of the world's database."""
-    made = DatabaseClock(world.services.database.engine)
+    made = DatabaseClock(world.services.database)
     made.open()
     yield made
     made.close()

@@ -15,6 +15,7 @@ from service.infactor.collection import DeliveryOrder, InvoiceCollection
 from service.infactor.document_lifecycle import QUICKBOOKS_OWNED, SUPPLIER
 from service.infactor.mapped_document import MappedDocument
 from service.infactor.mongo import InfactorDatabase
+from service.kit import exact_json
 from service.kit.clock import now
 from service.store import connections, infactor_outbox
 from tests.servers import wait_until
@@ -40,7 +41,7 @@ def order(
     return DeliveryOrder(
         key=key,
         revision=revision,
-        mapped=MappedDocument.of(mapped),
+        mapped=MappedDocument(exact_json.encode(mapped)),
         hold=RuleCode(hold) if hold else None,
         **more,
     )

@@ -248,7 +248,7 @@ def test_an_error_of_our_database_is_no_loss_of_a_worker(world: World, kind: str
         assert (run.state, run.losses) == ("active", 0)
         assert run.error == "this service's own database failed (IntegrityError)"
     assert seen(world)[0]["run.failing"].text.startswith(
-        f"The {'first import' if kind == 'import' else 'reconcile'} fails: this service's own"
+        f"The {'first backfill' if kind == 'import' else 'reconcile'} fails: this service's own"
     )
     assert go_on(world, run_id).state == "done"
     assert sorted(world.documents()) == list("12345")

@@ -98,7 +98,7 @@ def test_who_delivers_an_invoice_may_ask_for_it_while_it_is_judged(postgres_worl
         ids = session.scalars(select(Invoice.id)).all()
         judging_queue.ask(session, world.connection_id, ids)
     with ThreadPoolExecutor(1) as pool, database.write() as session:
-        infactor_outbox.lock_companies(session, ids)
+        infactor_outbox.lock_invoices(session, world.connection_id, ids)
         judged = pool.submit(record_judgements, company, ids)
         wait_until(lambda: is_waited_for(database), what="a lock to wait for")
         judging_queue.ask(session, world.connection_id, ids)

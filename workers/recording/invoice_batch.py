@@ -32,7 +32,7 @@ from service.store import (
     revision_chain,
 )
 from service.store.event_feed import Happening
-from service.store.invoice_events import Noted
+from service.store.invoice_events import RevisedInvoice
 from service.store.invoice_twins import Key
 from service.store.invoices import InvoiceRow, RecordedVersion
 from service.store.judging_queue import RecordedReasons
@@ -53,6 +53,9 @@ from workers.recording.outcome import Outcome, Recorded
 from workers.recording.withdrawal_limit import check_withdrawals
 
 log = structlog.get_logger(__name__)
+
+REMAPPED_AT_ONCE = 1_000
+"""More invoices of customers that have changed are mapped again in transactions of their own."""
 
 R = TypeVar("R", InvoiceRow, RecordedReasons)
 
@@ -101,6 +104,14 @@ class InvoiceBatch:
         withheld = {one.invoice_id: "" for one in recorded if one.withheld}
         invoices.keep_digests(self._session, withheld)
         return recorded
+
+    def remap_within_limit(self) -> Recorded:
+        """Map the next invoices again whose customer has changed, and leave the same to an
+        operator.
+
+        Raises Disconnected if the company was handed over since its supplier was read.
+        """
+        return self._within_limit(self._remap_next)
 
     def _within_limit(self, write: Callable[[], Recorded]) -> Recorded:
         company, session = self._company, self._session
@@ -169,7 +180,7 @@ class InvoiceBatch:
         self._keep(self._judge.judged(self._unless_withheld(rows)), known)
         self._note_unchanged(bases.keys() - new.keys(), versions)
         if changed_customers:
-            self._remap(changed_customers, skip=ids)
+            self._remap_customers(changed_customers, skip=ids)
         return self._recorded
 
     def ask_for_neighbours(self) -> None:
@@ -339,12 +350,44 @@ class InvoiceBatch:
         wanted = {i for read in reads if (i := read.customer_id)}
         return customers.load_with_parents(self._session, self._company.connection_id, wanted)
 
-    def _remap(self, changed: set[str], skip: set[str]) -> None:
-        """Map the invoices of changed customers again, from the recorded originals."""
+    def _remap_customers(self, changed: set[str], skip: set[str]) -> None:
+        """Map the invoices of these customers again, or note that it is to be done: deliveries of
+        the company wait for this transaction.
+        """
+        ids = self._of_customers(changed, limit=REMAPPED_AT_ONCE + 1)
+        if len(ids) <= REMAPPED_AT_ONCE:
+            self._remap(set(ids) - skip)
+            return
+        connection_id = self._company.connection_id
+        customers.remap_later(self._session, connection_id, changed)
+        after_commit(self._session, self._company.services.jobs.judge, connection_id)
+
+    def _remap_next(self) -> Recorded:
+        session, connection_id = self._session, self._company.connection_id
+        connections.lock(session, connection_id)
+        owner = connections.get(session, connection_id)
+        if owner is None or owner.supplier_id != self._company.supplier_id:
+            raise Disconnected("the company was handed over meanwhile")
+        customer = customers.to_remap(session, connection_id)
+        if customer is None:
+            return self._recorded
+        customer_id, after = customer
+        ids = self._of_customers({customer_id}, after=after, limit=REMAPPED_AT_ONCE)
+        self._remap(ids)
+        until = ids[-1] if len(ids) == REMAPPED_AT_ONCE else None
+        customers.remapped(session, connection_id, customer_id, until)
+        return self._recorded
+
+    def _of_customers(self, changed: set[str], **which: Any) -> list[str]:
+        """Return ids of the invoices of these customers and of those below them, in their order."""
         connection_id = self._company.connection_id
         concerned = customers.with_children(self._session, connection_id, changed)
-        theirs = invoices.of_customers(self._session, connection_id, concerned)
-        stored = invoices.load(self._session, {id_ for id_, *_ in theirs} - skip)
+        theirs = invoices.of_customers(self._session, connection_id, concerned, **which)
+        return [id_ for id_, *_ in theirs]
+
+    def _remap(self, ids: Collection[str]) -> None:
+        """Map these invoices again, from the recorded originals."""
+        stored = invoices.load(self._session, ids)
         reads = {id_: Read(one.source, one.fetch_number) for id_, one in stored.items()}
         buyers = self._buyers(reads.values())
         rows = []
@@ -374,14 +417,12 @@ class InvoiceBatch:
                 _unwritten(row.quickbooks_id, row.id, hold, is_offered=row.id in offered)
             )
 
-    def _note_unproven(self, before: Iterable[InvoiceRow | RecordedReasons]) -> None:
+    def _note_unproven(self, before: Iterable[RevisedInvoice]) -> None:
         """Note which of these were held before because nothing proved them, if that withdraws."""
         if self._rows.settings.infactor_withdraw:
             self._were_unproven.update(row.id for row in before if row.hold == RuleCode.UNPROVEN)
 
-    def _written(
-        self, row: InvoiceRow | RecordedReasons, action: Action, *, remapped: bool = False
-    ) -> Outcome:
+    def _written(self, row: RevisedInvoice, action: Action, *, remapped: bool = False) -> Outcome:
         return Outcome(
             quickbooks_id=row.quickbooks_id,
             invoice_id=row.id,
@@ -406,6 +447,7 @@ class InvoiceBatch:
             self._session, changed, remap=remap, overrule=self._overrule and not remap
         )
         written = [row for row in changed if row.id in accepted]
+        invoices.note_fixed(self._session, _before_fixes(written, before), self._rows.at)
         self._note_unproven(before.values())
         moved = {}
         for row in written:
@@ -424,9 +466,9 @@ class InvoiceBatch:
 
     def _tell(
         self,
-        written: Sequence[Noted],
+        written: Sequence[RevisedInvoice],
         revisions: Sequence[dict[str, Any]],
-        before: Mapping[str, Noted],
+        before: Mapping[str, RevisedInvoice],
         actions: Mapping[str, Action],
     ) -> None:
         """Write an event of each new revision, and of its delivery if nothing else delivers it."""
@@ -435,9 +477,9 @@ class InvoiceBatch:
 
     def _happenings(
         self,
-        written: Sequence[Noted],
+        written: Sequence[RevisedInvoice],
         revisions: Sequence[dict[str, Any]],
-        before: Mapping[str, Noted],
+        before: Mapping[str, RevisedInvoice],
         actions: Mapping[str, Action],
     ) -> Iterator[Happening]:
         for row, line in zip(written, revisions, strict=True):
@@ -489,6 +531,18 @@ class InvoiceBatch:
             withdraw=self._rows.settings.infactor_withdraw,
             handed_over=current is not None and current.supplier_id != self._company.supplier_id,
         )
+
+
+def _before_fixes(
+    written: Sequence[InvoiceRow], before: Mapping[str, InvoiceRow]
+) -> dict[str, list[Any]]:
+    """Return the warnings before, by id, of those of which one of them is gone."""
+    return {
+        row.id: was.warnings
+        for row in written
+        if (was := before.get(row.id)) is not None
+        and not {one["code"] for one in was.warnings} <= {one["code"] for one in row.warnings}
+    }
 
 
 def _unwritten(

@@ -20,6 +20,7 @@ from service.infactor.source_digest import MAPPING_VERSION
 from service.infactor.warnings import InvoiceWarning
 from service.kit import exact_json
 from service.store import customers, invoice_twins
+from service.store.invoice_events import RevisedInvoice
 from service.store.invoice_twins import Key
 from service.store.invoices import COLUMNS, NO_DUE_KEY, InvoiceRow
 from service.store.judging_queue import RecordedReasons
@@ -262,9 +263,7 @@ def judged_revision(row: RecordedReasons, at: datetime, cause: RevisionCause) ->
     }
 
 
-def _entry(
-    row: InvoiceRow | RecordedReasons, at: datetime, due: str | None, cause: RevisionCause
-) -> str:
+def _entry(row: RevisedInvoice, at: datetime, due: str | None, cause: RevisionCause) -> str:
     """Return what an auditor reads of this revision, as JSON; nobody is named in it."""
     entry = {
         "invoice": row.id,

@@ -95,6 +95,7 @@ def _page(request: Request[AppState], *, by_button: bool) -> Response:
         "kind": kind,
         "reference": reference,
         "by_button": by_button,
+        "openers": request.state["services"].settings.opener_origins,
         "supplier": supplier,
         "live": supplier is not None and _has_live_company(request, supplier),
     }

@@ -12,19 +12,15 @@ log = structlog.get_logger(__name__)
 _logger = logging.getLogger(__name__)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Requested by machines and open pages all the time; a stored webhook has its own log line.
+# Requested by machines and open pages all the time; a stored webhook has its own log line. So are
+# those that end in `/live`, where pages ask whether they are out of date.
 _ROUTINE = frozenset(
     {
         "/livez",
         "/readyz",
         "/metrics",
         "/quickbook/webhook",
-        "/quickbook/live",
-        "/ops/live",
-        "/ops/connections/{id}/live",
-        "/ops/events/live",
         "/quickbook/arrived",
-        "/quickbook/invoices/{id}/live",
         "/quickbook/connected/{id}/progress",
         "/quickbook/static",
         "/api/v1/events",
@@ -68,7 +64,7 @@ def note(route: str | None, method: str, status: int, seconds: float) -> None:
     method = method if method in _METHODS else "other"
     kind = f"{status // 100}xx" if status else "none"
     request_seconds(route or "none", method, kind).observe(seconds)
-    routine = route in _ROUTINE and status < 400
+    routine = _is_routine(route) and status < 400
     if routine and not _logger.isEnabledFor(logging.DEBUG):
         return
     (log.debug if routine else log.info)(
@@ -78,3 +74,7 @@ def note(route: str | None, method: str, status: int, seconds: float) -> None:
         status=status,
         ms=round(seconds * 1000, 1),
     )
+
+
+def _is_routine(route: str | None) -> bool:
+    return route is not None and (route in _ROUTINE or route.endswith("/live"))

@@ -11,7 +11,7 @@ from service.monitoring.pages import TITLES, guide_of, page_of
 from service.queries import alerts, companies
 from service.queries.alerts import AlertFilter
 from service.web.ops.flash import page
-from service.web.ops.forms import asking, number
+from service.web.ops.forms import asking, number, one_of, turns
 from service.web.state import AppState
 from service.wording import several
 
@@ -40,11 +40,12 @@ class AlertRow:
 def listing(request: Request[AppState]) -> Response:
     """Show a page of alerts, the newest first."""
     services, query = request.state["services"], request.query_params
-    state = query.get("state", "") if query.get("state") in list(AlertFilter) else ""
+    state = one_of(query, "state", list(AlertFilter))
     with services.database.read() as session:
         before = number(query.get("before"))
         found = alerts.page(session, state=state, before=before, limit=PAGE_SIZE + 1)
         shown = found[:PAGE_SIZE]
+        following = shown[-1].id if len(found) > PAGE_SIZE else None
         names = companies.names(session, {one.subject for one in shown if one.subject})
     return page(
         request,
@@ -55,10 +56,7 @@ def listing(request: Request[AppState]) -> Response:
             + [(name, words, asking(LIST, {"state": name})) for name, words in _STATES.items()],
             "state": state,
             "channels": [channel.name for channel in services.alert_channels],
-            "first": asking(LIST, {"state": state}) if "before" in query else None,
-            "next": asking(LIST, {"state": state, "before": str(shown[-1].id)})
-            if len(found) > PAGE_SIZE
-            else None,
+            **turns(LIST, {"state": state}, "before", query, following),
         },
     )
 

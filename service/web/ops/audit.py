@@ -10,7 +10,7 @@ from service.queries import companies
 from service.store import audit
 from service.web.ops.companies import chosen
 from service.web.ops.flash import page
-from service.web.ops.forms import asking, number, words
+from service.web.ops.forms import asking, number, turns, words
 from service.web.state import AppState
 
 PAGE = "/ops/audit"
@@ -71,6 +71,7 @@ def listing(request: Request[AppState]) -> Response:
         shown = found[:PAGE_SIZE]
         names = companies.names(session, {one.connection_id for one in shown if one.connection_id})
         actors, actions = audit.actors(session), audit.actions(session)
+    following = shown[-1].id if len(found) > PAGE_SIZE else None
     kept = {"who": actor, "what": action, "company": company.id if company else ""}
     return page(
         request,
@@ -87,10 +88,7 @@ def listing(request: Request[AppState]) -> Response:
             "company": company,
             "everyones": asking(PAGE, {**kept, "company": ""}),
             "narrowed": bool(actor or action or company),
-            "first": asking(PAGE, kept) if "before" in query else None,
-            "next": asking(PAGE, {**kept, "before": str(shown[-1].id)})
-            if len(found) > PAGE_SIZE
-            else None,
+            **turns(PAGE, kept, "before", query, following),
         },
     )
 

@@ -3,10 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import sha256
 from typing import Any
 
-from markupsafe import Markup
 from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -26,15 +24,16 @@ from service.queries.companies import CompanyEntry
 from service.store import approvals, connections, findings, infactor_outbox, tokens
 from service.store import runs as runs_
 from service.web.ops.flash import page
-from service.web.ops.forms import asking, numbers, words
+from service.web.ops.forms import asking, numbers, one_of, turns, words
 from service.web.state import AppState
-from service.web.templating import ROW_ID, part, render, row_id
+from service.web.templating import ROW_ID, part, render, row_id, unless_seen, version_of
 
 LIST = "/ops/connections"
 LATE = "late"  # companies with stuck or refused deliveries
 PAGE_SIZE = 50
 _MOST_SUPPLIERS = 50
 _LONGEST_ERROR = 300
+_STATES = {"": "All", "dead": "Ended by QuickBooks", LATE: "Late in Infactor"}
 _ENDS_SOON = timedelta(days=30)
 
 
@@ -51,8 +50,7 @@ def listing(request: Request[AppState]) -> Response:
     """Show a page of the companies that match."""
     services, query = request.state["services"], request.query_params
     states = (*companies.Filter, *([LATE] if services.settings.delivers else []))
-    text, state = words(query, "q"), query.get("state", "")
-    state = state if state in states else ""
+    text, state = words(query, "q"), one_of(query, "state", states)
     supplier_ids = numbers(query["supplier"].split(",")) if "supplier" in query else None
     with services.database.read() as session:
         found = companies.page(
@@ -74,6 +72,7 @@ def listing(request: Request[AppState]) -> Response:
             now(),
             [entry.connection.id for entry in shown],
         )
+    following = shown[-1].connection.id if len(found) > PAGE_SIZE else None
     kept = {"q": text, "supplier": query.get("supplier", ""), "state": state}
     return page(
         request,
@@ -85,15 +84,14 @@ def listing(request: Request[AppState]) -> Response:
             "owed": owed,
             "waiting": waiting,
             "longest_error": _LONGEST_ERROR,
-            "states": [(name, asking(LIST, {**kept, "state": name})) for name in states],
+            "states": [
+                (name, _STATES.get(name, name.capitalize()), asking(LIST, {**kept, "state": name}))
+                for name in ("", *states)
+            ],
             "state": state,
             "text": text,
             "by_supplier": supplier_ids is not None,
-            "all_states": asking(LIST, {**kept, "state": ""}),
-            "first": asking(LIST, kept) if "after" in query else None,
-            "next": asking(LIST, {**kept, "after": shown[-1].connection.id})
-            if len(found) > PAGE_SIZE
-            else None,
+            **turns(LIST, kept, "after", query, following),
         },
     )
 
@@ -101,8 +99,7 @@ def listing(request: Request[AppState]) -> Response:
 def search(request: Request[AppState], form: FormData) -> Response:
     """Redirect to the matching list; no e-mail address or realm id gets into an address."""
     services, text = request.state["services"], words(form, "q")
-    known = (*companies.Filter, LATE)
-    state = {"state": words(form, "state")} if words(form, "state") in known else {}
+    state = {"state": one_of(form, "state", (*companies.Filter, LATE))}
     environment = services.settings.quickbooks_environment
     realm_id = realm_id_of(text)
     if realm_id is not None and len(text) >= 9:
@@ -160,12 +157,12 @@ def detail(request: Request[AppState]) -> Response:
 def live(request: Request[AppState]) -> Response:
     """Show the changing part of a company's page, or 204 if the browser has it already."""
     context, query = _seen_now(request), request.query_params
-    if query.get("seen") == context["version"]:
-        return Response(status_code=204)
     # Replace the actions only if they differ: somebody may be ticking a box.
     other_actions = query.get("orders") != context["actions_version"]
     context |= {"swapped": True, "other_actions": other_actions}
-    return render(request, "ops/connection_live.html", context)
+    return unless_seen(
+        request, context["version"], lambda: render(request, "ops/connection_live.html", context)
+    )
 
 
 def _seen_now(request: Request[AppState]) -> dict[str, Any]:
@@ -194,8 +191,8 @@ def _seen_now(request: Request[AppState]) -> dict[str, Any]:
         "connection": connection,
         "content": content,
         "actions": choice,
-        "actions_version": _version(choice),
-        "version": _version(content + choice),
+        "actions_version": version_of(choice),
+        "version": version_of(content + choice),
     }
 
 
@@ -205,10 +202,6 @@ def _may_be_tried(connection: Connection, newest: Collection[Run]) -> bool:
         return False
     waits = connection.paused_until is not None and connection.paused_until > now()
     return waits or tokens.is_dead(connection) or any(run.failing_since for run in newest)
-
-
-def _version(content: Markup) -> str:
-    return sha256(content.encode()).hexdigest()[:16]
 
 
 def _facts(session: Session, entry: CompanyEntry) -> dict[str, Any]:

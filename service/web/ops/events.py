@@ -1,10 +1,9 @@
 """The operators' list of notices, the page of each, and their replay."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -23,13 +22,13 @@ from service.monitoring.webhooks import STUCK as STUCK_AFTER
 from service.operations import actions
 from service.queries import companies, notices
 from service.services import Services
-from service.store import connections, inbox
+from service.store import inbox
 from service.web.ops.flash import page, redirect_with
-from service.web.ops.forms import asking, number, numbers, words
+from service.web.ops.forms import asking, number, numbers, one_of, words
 from service.web.ops.session import operator_of
 from service.web.state import AppState
-from service.web.templating import render
-from service.wording import span, what, why
+from service.web.templating import render, unless_seen, version_of
+from service.wording import exact_span, what, why
 
 LIST = "/ops/events"
 NEWS = f"{LIST}/live"
@@ -80,7 +79,7 @@ class NoticeQuery:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "NoticeQuery":
-        status = _known(query.get("status", ""), FILTERS)
+        status = one_of(query, "status", FILTERS)
         return cls(words(query, "q"), status, number(query.get(cls.turned(status))))
 
     @staticmethod
@@ -119,7 +118,7 @@ def listing(request: Request[AppState]) -> Response:
     ]
     return page(
         request,
-        "ops/notices.html",
+        "ops/events.html",
         {
             "rows": rows,
             "decided": decided,
@@ -130,13 +129,15 @@ def listing(request: Request[AppState]) -> Response:
             "why": why,
             "kinds": _KINDS,
             "at": at,
-            "statuses": [(name, replace(asked, status=name).address()) for name in FILTERS],
+            "statuses": [
+                (name, name.capitalize() or "All", replace(asked, status=name).address())
+                for name in ("", *FILTERS)
+            ],
             "status": asked.status,
             "oldest_first": asked.status == STUCK,
             "text": asked.text,
             "turned": asked.turned(asked.status),
             "last": "" if asked.last is None else asked.last,
-            "all_statuses": replace(asked, status="").address(),
             "here": asked.address(last=asked.last),
             "news": asked.address(NEWS, last=asked.last, seen=_version(found)),
             "first": asked.address() if asked.last is not None else None,
@@ -150,33 +151,44 @@ def news(request: Request[AppState]) -> Response:
     services, asked = request.state["services"], NoticeQuery.of(request.query_params)
     with services.database.read() as session:
         found = asked.found(session, services.settings.quickbooks_environment, now())
-    if request.query_params.get("seen") == _version(found):
-        return Response(status_code=204)
     here = {"here": asked.address(last=asked.last)}
-    return render(request, "ops/notices_news.html", here, status=_ASK_NO_MORE)
+    return unless_seen(
+        request,
+        _version(found),
+        lambda: render(request, "ops/events_news.html", here, status=_ASK_NO_MORE),
+    )
 
 
 def _version(found: Sequence[Notice]) -> str:
-    seen = [(one.id, one.status, one.attempts, one.handled_at) for one in found]
-    return sha256(repr(seen).encode()).hexdigest()[:16]
+    return version_of([(one.id, one.status, one.attempts, one.handled_at) for one in found])
 
 
 def search(request: Request[AppState], form: FormData) -> Response:
     """Redirect to the matching list; e-mail addresses are not searched for."""
-    text, status = words(form, "q"), words(form, "status")
-    given = {"q": text.replace("@", " "), "status": _known(status, FILTERS)}
+    given = {"q": words(form, "q").replace("@", " "), "status": one_of(form, "status", FILTERS)}
     return RedirectResponse(asking(LIST, given), 303)
 
 
 def replay(request: Request[AppState], form: FormData) -> Response:
     """Make the chosen notices pending again, or all that are shown, and redirect to the list."""
-    services = request.state["services"]
     asked = NoticeQuery.of({name: str(value) for name, value in form.items()})
     which = "shown" if form.get("all") == "yes" else "notice"
     chosen = numbers(form.getlist(which))[:PAGE_SIZE]
+    return _replay(request, asked.address(last=asked.last), chosen)
+
+
+def replay_one(request: Request[AppState], form: FormData) -> Response:
+    """Make the notice in the address pending again, and redirect to its page."""
+    notice = _notice(request)
+    return _replay(request, f"{LIST}/{notice.id}", [notice.id])
+
+
+def _replay(request: Request[AppState], address: str, chosen: Sequence[int]) -> Response:
+    """Make these notices pending again, and redirect to the address, which says how many were."""
+    services = request.state["services"]
     with services.database.read() as session:
-        everyone = connections.everyone(session, services.settings.quickbooks_environment)
-    known = {connection.id: connection for connection, _ in everyone}
+        environment = services.settings.quickbooks_environment
+        known = {one.id: one for one in notices.companies_of(session, environment, chosen)}
     count, whose = actions.replay(
         services.database,
         list(known),
@@ -187,47 +199,24 @@ def replay(request: Request[AppState], form: FormData) -> Response:
     for connection_id in whose:
         if known[connection_id].state == ConnectionState.CONNECTED:
             request.state["nudges"].sync(connection_id)
-    return redirect_with(
-        request, asked.address(last=asked.last), "replayed" if count else "nothing-replayed", count
-    )
-
-
-def replay_one(request: Request[AppState], form: FormData) -> Response:
-    """Make the notice in the address pending again, and redirect to its page."""
-    services, notice = request.state["services"], _notice(request)
-    address = f"{LIST}/{notice.id}"
-    if notice.connection_id is None:
-        return redirect_with(request, address, "nothing-replayed")
-    count, whose = actions.replay(
-        services.database,
-        [notice.connection_id],
-        operator_of(request).actor,
-        {"event": notice.id},
-        notice_ids=[notice.id],
-    )
-    for connection_id in whose:
-        with services.database.read() as session:
-            connection = connections.get(session, connection_id)
-        if connection is not None and connection.state == ConnectionState.CONNECTED:
-            request.state["nudges"].sync(connection_id)
     return redirect_with(request, address, "replayed" if count else "nothing-replayed", count)
 
 
 def detail(request: Request[AppState]) -> Response:
     """Show one notice: what it says, each attempt at it, and what came with it."""
-    return page(request, "ops/notice.html", _facts(request.state["services"], _notice(request)))
+    return page(request, "ops/event.html", _facts(request.state["services"], _notice(request)))
 
 
 def live(request: Request[AppState]) -> Response:
     """Show the notice again, or 204 if the browser has it already."""
     facts = _facts(request.state["services"], _notice(request))
-    if request.query_params.get("seen") == facts["version"]:
-        return Response(status_code=204)
-    return render(request, "ops/notice_live.html", facts)
+    return unless_seen(
+        request, facts["version"], lambda: render(request, "ops/event_live.html", facts)
+    )
 
 
 def _facts(services: Services, notice: Notice) -> dict[str, Any]:
-    """Return what ops/notice_live.html shows; it follows a notice that is `active`."""
+    """Return what ops/event_live.html shows; it follows a notice that is `active`."""
     with services.database.read() as session:
         names = companies.names(session, [notice.connection_id] if notice.connection_id else [])
         called = notices.numbers(session, [notice]).get(notice.id)
@@ -252,7 +241,7 @@ def _facts(services: Services, notice: Notice) -> dict[str, Any]:
         "body": _body(services, notice),
         "is_due": is_due,
         "active": waits or notice.claimed_by is not None,
-        "version": sha256(repr(seen).encode()).hexdigest()[:16],
+        "version": version_of(seen),
     }
 
 
@@ -298,9 +287,7 @@ def attempts_of(notice: Notice, failed: Sequence[NoticeAttempt]) -> list[Attempt
 def took(began: datetime, ended: datetime) -> str:
     """Return how long something took, in milliseconds below a second."""
     seconds = max(0.0, (ended - began).total_seconds())
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 10 else span(seconds)
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else exact_span(seconds)
 
 
 def _notice(request: Request[AppState]) -> Notice:
@@ -348,10 +335,6 @@ def _masked(value: Any) -> Any:
     if isinstance(value, list):
         return [_masked(one) for one in value]
     return value
-
-
-def _known(word: str, words_: Collection[str]) -> str:
-    return word if word in words_ else ""
 
 
 def _may_return(notice: Notice) -> bool:

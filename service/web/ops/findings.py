@@ -17,7 +17,7 @@ from service.store import findings
 from service.store.findings import FindingEntry
 from service.web.ops.companies import chosen
 from service.web.ops.flash import page, redirect_with
-from service.web.ops.forms import asking, number, words
+from service.web.ops.forms import asking, number, one_of, turns, words
 from service.web.ops.session import operator_of
 from service.web.state import AppState
 from service.web.templating import ROW_ID
@@ -49,9 +49,9 @@ def listing(request: Request[AppState]) -> Response:
     with services.database.read() as session:
         only = company.id if company else None
         counts = findings.by_severity(session, environment, only)
-        severity = query.get("severity", "")
-        if severity not in list(Severity):
-            severity = next((one for one in Severity if counts[one]), Severity.CRITICAL)
+        severity = one_of(query, "severity", list(Severity)) or next(
+            (one for one in Severity if counts[one]), Severity.CRITICAL
+        )
         found = findings.page(
             session,
             environment,
@@ -61,21 +61,20 @@ def listing(request: Request[AppState]) -> Response:
             limit=PAGE_SIZE + 1,
         )
     shown, currency = found[:PAGE_SIZE], services.settings.infactor_currency
+    following = shown[-1].finding.id if len(found) > PAGE_SIZE else None
     return page(
         request,
         "ops/findings.html",
         {
             "rows": [_row(entry, currency) for entry in shown],
-            "severities": [(name, counts[name], _address(name, only)) for name in counts],
+            "severities": [(name, name.capitalize(), _address(name, only)) for name in counts],
+            "counts": counts,
             "severity": severity,
             "open": any(counts.values()),
             "company": company,
             "everyones": _address(severity),
             "kind": _TAGS[Severity(severity)],
-            "first": _address(severity, only) if "before" in query else None,
-            "next": _address(severity, only, shown[-1].finding.id)
-            if len(found) > PAGE_SIZE
-            else None,
+            **turns(LIST, _kept(severity, only), "before", query, following),
         },
     )
 
@@ -85,11 +84,8 @@ def acknowledge(request: Request[AppState], form: FormData) -> Response:
     services, finding_id = request.state["services"], number(request.path_params["id"])
     if finding_id is None:
         raise HTTPException(404)
-    severity, company = words(form, "severity"), words(form, "company")
-    here = _address(
-        severity if severity in list(Severity) else Severity.CRITICAL,
-        company if ROW_ID.fullmatch(company) else None,
-    )
+    severity, company = one_of(form, "severity", list(Severity)), words(form, "company")
+    here = _address(severity or Severity.CRITICAL, company if ROW_ID.fullmatch(company) else None)
     note = words(form, "note", _LONGEST_NOTE)
     if not note:
         return redirect_with(request, here, "no-note")
@@ -117,6 +113,9 @@ def _row(entry: FindingEntry, currency: str) -> FindingRow:
     )
 
 
-def _address(severity: str, company: str | None = None, before: int | None = None) -> str:
-    query = {"severity": severity, "company": company or "", "before": str(before or "")}
-    return asking(LIST, query)
+def _address(severity: str, company: str | None = None) -> str:
+    return asking(LIST, _kept(severity, company))
+
+
+def _kept(severity: str, company: str | None) -> dict[str, str]:
+    return {"severity": severity, "company": company or ""}

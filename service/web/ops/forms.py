@@ -1,7 +1,7 @@
 """Reads operators' forms and query parameters, and builds addresses."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
@@ -68,10 +68,29 @@ def numbers(texts: Sequence[Any]) -> list[int]:
     return [found for text in texts if (found := number(str(text))) is not None]
 
 
+def one_of(given: Mapping[str, Any], name: str, known: Collection[str]) -> str:
+    """Return a field that has one of the known values, or ""."""
+    value = str(given.get(name, ""))
+    return value if value in known else ""
+
+
 def asking(path: str, query: Mapping[str, str]) -> str:
     """Return the address with these parameters, without empty ones."""
     given = {name: value for name, value in query.items() if value}
     return f"{path}?{urlencode(given)}" if given else path
+
+
+def turns(
+    path: str, kept: Mapping[str, str], begun: str, given: Mapping[str, str], following: object
+) -> dict[str, str | None]:
+    """Return the addresses of a list's first page, unless it is shown, and of its next one, if any.
+
+    `begun` is the parameter that says where a page begins, and `following` its value on the next.
+    """
+    return {
+        "first": asking(path, kept) if begun in given else None,
+        "next": asking(path, {**kept, begun: str(following)}) if following else None,
+    }
 
 
 def page_of_action(path: str) -> str:

@@ -1,7 +1,7 @@
 """Inviting a supplier: a link with which they connect QuickBooks."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote, urlencode
 
@@ -13,7 +13,6 @@ from service import links
 from service.config.settings import Settings
 from service.database.tables import Connection
 from service.errors import InfactorAway, LinkError, NotASupplier, Refusal
-from service.infactor import mapping
 from service.infactor.users import Users, verified_supplier
 from service.kit.clock import now
 from service.operations import actions
@@ -25,8 +24,6 @@ from service.web.ops.session import operator_of
 from service.web.state import AppState
 
 PAGE = "/ops/invite"
-# A link holds no more.
-LONGEST = {"email": 320, "name": 200, "address": 500}
 
 _REFUSED = {
     Refusal.UNKNOWN: "Infactor has no account with exactly this e-mail address. Upper and lower"
@@ -38,9 +35,8 @@ _REFUSED = {
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """A link to connect, its id, for whom it is, and until when it works."""
+    """A link to connect, for whom it is, and until when it works."""
 
-    id: str
     url: str
     email: str
     name: str
@@ -49,34 +45,43 @@ class Invitation:
 
 
 @dataclass(frozen=True, slots=True)
-class Invited:
-    """What an operator has typed, and what is wrong with it, by field."""
+class Typed:
+    """What an operator has typed."""
 
     email: str = ""
     name: str = ""
     address: str = ""
     another_company: bool = False
-    wrong: dict[str, str] = field(default_factory=dict)
+
+
+class _Wrong(Exception):
+    """What is wrong with what an operator has typed, by field."""
+
+    def __init__(self, **by_field: str) -> None:
+        super().__init__()
+        self.by_field = by_field
 
 
 def question(request: Request[AppState]) -> Response:
     """Ask whom to invite."""
-    return _ask(request, Invited())
+    return _ask(request, Typed(), {})
 
 
 def invite(request: Request[AppState], form: FormData) -> Response:
     """Show a link for this supplier, or ask again and say what is wrong; it is not stored."""
+    email, name, address = (words(form, one, most + 1) for one, most in links.LONGEST.items())
+    typed = Typed(email, name, address, another_company=form.get("another_company") == "yes")
+    try:
+        return _invited(request, typed)
+    except _Wrong as e:
+        return _ask(request, typed, e.by_field)
+
+
+def _invited(request: Request[AppState], typed: Typed) -> Response:
+    """Show a link for this supplier; raises _Wrong."""
     services = request.state["services"]
-    email, name, address = (words(form, one, most + 1) for one, most in LONGEST.items())
-    typed = Invited(
-        email=email,
-        name=name,
-        address=address,
-        another_company=form.get("another_company") == "yes",
-    )
-    typed.wrong.update(_wrong(typed))
-    if typed.wrong:
-        return _ask(request, typed)
+    if wrong := _wrong(typed):
+        raise _Wrong(**wrong)
     name, address = _account(services, typed)
     with services.database.read() as session:
         known = connections.supplier_by_email(session, typed.email)
@@ -84,19 +89,15 @@ def invite(request: Request[AppState], form: FormData) -> Response:
         theirs = connections.of_supplier(session, known.id, environment) if known else ()
     if known is not None:
         name, address = name or known.name, address or known.address
-    if typed.wrong:
-        return _ask(request, typed)
     try:
         made = link_for(
             services.settings, typed.email, name, address, another_company=typed.another_company
         )
     except LinkError:
-        typed.wrong["name"] = "Name or address has characters that a link cannot carry."
-        return _ask(request, typed)
+        raise _Wrong(name="Name or address has characters that a link cannot carry.") from None
     actions.invite(
         services.database,
         None if known is None else known.id,
-        made.id,
         operator_of(request).actor,
         another_company=typed.another_company,
     )
@@ -125,8 +126,7 @@ def link_for(
         another_company=another_company,
     )
     url = links.connect_url(settings.public_url, token)
-    link_id = links.read(token, "connect", secret, at).id
-    return Invitation(link_id, url, email, name, address, at + links.CONNECT_LIFE)
+    return Invitation(url, email, name, address, at + links.CONNECT_LIFE)
 
 
 def link_page(
@@ -156,44 +156,44 @@ def link_page(
     return page(request, "ops/link.html", context)
 
 
-def _ask(request: Request[AppState], typed: Invited) -> Response:
+def _ask(request: Request[AppState], typed: Typed, wrong: Mapping[str, str]) -> Response:
     context = {
         "typed": typed,
-        "longest": LONGEST,
+        "wrong": wrong,
+        "longest": links.LONGEST,
         "asks_infactor": request.state["services"].infactor is not None,
     }
     response = page(request, "ops/invite.html", context)
-    if typed.wrong:
+    if wrong:
         response.status_code = 422
     return response
 
 
-def _wrong(typed: Invited) -> dict[str, str]:
+def _wrong(typed: Typed) -> dict[str, str]:
     """Return what is wrong with the texts, by field."""
     found: dict[str, str] = {}
     if not typed.email:
         found["email"] = "Enter the supplier's e-mail address in Infactor."
-    elif not typed.email.isascii() or mapping.addresses(typed.email) != (typed.email,):
+    elif not links.is_address(typed.email):
         found["email"] = "This is not an e-mail address, such as supplier@example.com."
     for name in ("name", "address"):
-        if len(getattr(typed, name)) > LONGEST[name]:
-            found[name] = f"At most {LONGEST[name]} characters fit into a link."
+        if len(getattr(typed, name)) > links.LONGEST[name]:
+            found[name] = f"At most {links.LONGEST[name]} characters fit into a link."
     return found
 
 
-def _account(services: Services, typed: Invited) -> tuple[str, str]:
+def _account(services: Services, typed: Typed) -> tuple[str, str]:
     """Return the supplier's name and address: Infactor's own, where its database can be asked.
 
-    Notes in `typed.wrong` why there is no such supplier.
+    Raises _Wrong if there is no such supplier.
     """
     if services.infactor is None:
         return typed.name, typed.address
     try:
         account = verified_supplier(Users(services.infactor).supplier(typed.email))
     except NotASupplier as e:
-        typed.wrong["email"] = _REFUSED[e.refusal]
+        raise _Wrong(email=_REFUSED[e.refusal]) from None
     except InfactorAway as e:
-        typed.wrong["email"] = f"Infactor's database could not be asked: {e}. Try again later."
-    else:
-        return account.name, account.address
-    return "", ""
+        why = f"Infactor's database could not be asked: {e}. Try again later."
+        raise _Wrong(email=why) from None
+    return account.name, account.address

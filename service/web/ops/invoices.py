@@ -23,7 +23,7 @@ from service.queries import invoice_record
 from service.queries.invoice_record import MOST_SHOWN, FoundInvoice
 from service.web.ops.companies import chosen
 from service.web.ops.flash import page
-from service.web.ops.forms import asking, words
+from service.web.ops.forms import asking, turns, words
 from service.web.state import AppState
 from service.web.templating import ROW_ID, row_id
 from service.wording import FindingLine, amount_in, called, money, of_finding, what, why, written
@@ -37,10 +37,11 @@ _CAUSES = {
     RevisionCause.NOTICE: "QuickBooks reported a change",
     RevisionCause.PAYMENT: "QuickBooks reported a payment or credit",
     RevisionCause.CHECK: "Read with other changes",
-    RevisionCause.BACKFILL: "Imported",
+    RevisionCause.BACKFILL: "Backfilled",
     RevisionCause.RECONCILE: "Reconciled",
     RevisionCause.COMMAND: "Asked for by an operator",
     RevisionCause.RULES: "Judged again by the rules",
+    RevisionCause.CUSTOMER: "Its customer has changed",
 }
 
 
@@ -86,6 +87,7 @@ def listing(request: Request[AppState]) -> Response:
     except OutOfTime:
         late = True
     shown, kept = found[:PAGE_SIZE], {"q": text, "company": company_id}
+    following = shown[-1].invoice.id if len(found) > PAGE_SIZE else None
     return page(
         request,
         "ops/invoices.html",
@@ -96,10 +98,7 @@ def listing(request: Request[AppState]) -> Response:
             "company": company,
             "everyones": asking(LIST, {"q": text}),
             "currency": services.settings.infactor_currency,
-            "first": asking(LIST, kept) if after else None,
-            "next": asking(LIST, {**kept, "after": shown[-1].invoice.id})
-            if len(found) > PAGE_SIZE
-            else None,
+            **turns(LIST, kept, "after", query, following),
         },
     )
 

@@ -16,7 +16,7 @@ from service.queries.ledger import AGES, LedgerEntry, columns, ledger, row
 from service.services import Services
 from service.web.ops.companies import chosen
 from service.web.ops.flash import page
-from service.web.ops.forms import asking, number
+from service.web.ops.forms import asking, number, turns
 from service.web.state import AppState
 from service.wording import money
 
@@ -48,6 +48,7 @@ def listing(request: Request[AppState]) -> Response:
     except OutOfTime:
         late = True
     kept = {"company": company.id if company else ""}
+    following = turned + 1 if len(found) > PAGE_SIZE else None
     return page(
         request,
         "ops/ledger.html",
@@ -57,10 +58,8 @@ def listing(request: Request[AppState]) -> Response:
             "late": late,
             "company": company,
             "file": asking(f"{PAGE}.csv", kept),
-            "first": asking(PAGE, kept) if turned > 1 else None,
-            "next": asking(PAGE, {**kept, "page": str(turned + 1)})
-            if len(found) > PAGE_SIZE
-            else None,
+            "everyones": PAGE,
+            **turns(PAGE, kept, "page", request.query_params, following),
         },
     )
 

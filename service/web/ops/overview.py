@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from hashlib import sha256
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -26,8 +25,8 @@ from service.web.ops import chart
 from service.web.ops.chart import Chart, Frame, Measure, Series
 from service.web.ops.flash import page
 from service.web.state import AppState
-from service.web.templating import part, render
-from service.wording import several, span
+from service.web.templating import part, render, unless_seen, version_of
+from service.wording import exact_span, several
 
 _MOST_NAMED = 5
 _MOST = 30
@@ -80,11 +79,12 @@ def overview(request: Request[AppState]) -> Response:
 def live(request: Request[AppState]) -> Response:
     """Show the changing part of the overview, or 204 if the browser has it already."""
     context, query = _seen_now(request), request.query_params
-    if query.get("seen") == context["version"]:
-        return Response(status_code=204)
     # Screen readers read it only if something else is wrong than before.
     news = query.get("wrong") != context["alarm"].version
-    return render(request, "ops/overview_live.html", {**context, "swapped": True, "news": news})
+    shown = {**context, "swapped": True, "news": news}
+    return unless_seen(
+        request, context["version"], lambda: render(request, "ops/overview_live.html", shown)
+    )
 
 
 def _seen_now(request: Request[AppState]) -> dict[str, Any]:
@@ -98,8 +98,12 @@ def _seen_now(request: Request[AppState]) -> dict[str, Any]:
         wrong, figures = current_status(session, services.settings, at, refused)
         context = _context(session, wrong, figures, which, at)
     content = part("ops/status.html", context)
-    version = sha256(content.encode()).hexdigest()[:16]
-    return {"range": which, "content": content, "version": version, "alarm": alarm_of(wrong)}
+    return {
+        "range": which,
+        "content": content,
+        "version": version_of(content),
+        "alarm": alarm_of(wrong),
+    }
 
 
 def _context(
@@ -108,15 +112,7 @@ def _context(
     slot = measures.slot_of(at)
     known = tuple(measures.spans(session, measures.begin_of(slot + 1) - which.back, which.slots))
     return {
-        "wrong": [
-            (
-                one,
-                title_of(one.cause),
-                page_of(one.cause, one.subject, one.page),
-                guide_of(one.cause),
-            )
-            for one in wrong[:_MOST]
-        ],
+        "wrong": [(one, *_about(one)) for one in wrong[:_MOST]],
         "any_critical": any(one.severity == Severity.CRITICAL for one in wrong),
         "more": max(0, len(wrong) - _MOST),
         "figures": figures,
@@ -144,8 +140,7 @@ def _readers(session: Session, figures: Summary, at: datetime) -> Sequence[tuple
 
 def alarm_of(wrong: Sequence[Condition]) -> Alarm:
     which = sorted(" ".join(condition.key) for condition in wrong)
-    version = sha256("\n".join(which).encode()).hexdigest()[:16]
-    return Alarm(len(wrong), _sentence(wrong), version)
+    return Alarm(len(wrong), _sentence(wrong), version_of(which))
 
 
 def _sentence(wrong: Sequence[Condition]) -> str:
@@ -194,14 +189,9 @@ def charts(known: tuple[Span, ...], which: Range, slot: int) -> tuple[Chart, ...
     )
 
 
-def span_of(seconds: float) -> str:
-    """Return a length of time in words, with tenths below ten seconds."""
-    return f"{seconds:.1f} s" if 0 < seconds < 10 else span(seconds)
-
-
 def rate(per_minute: float) -> str:
     return f"{per_minute:.1f}" if 0 < per_minute < 10 else f"{per_minute:,.0f}"
 
 
-_SECONDS = Measure("seconds", chart.span_axis, span_of)
+_SECONDS = Measure("seconds", chart.span_axis, exact_span)
 _RATE = Measure("rate", chart.count_axis, rate)

@@ -1,6 +1,5 @@
 """The operators' list of runs, and the page of each."""
 
-from hashlib import sha256
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -17,9 +16,9 @@ from service.store import approvals
 from service.store import runs as runs_
 from service.web.ops.companies import chosen, counted, run_status
 from service.web.ops.flash import page
-from service.web.ops.forms import asking, number
+from service.web.ops.forms import asking, number, one_of, turns
 from service.web.state import AppState
-from service.web.templating import render
+from service.web.templating import render, unless_seen, version_of
 from service.wording import advice, span
 
 LIST = "/ops/runs"
@@ -27,7 +26,7 @@ PAGE_SIZE = 50
 _MOST_SHOWN = 100
 
 KINDS = {
-    RunKind.BACKFILL: "Imports",
+    RunKind.BACKFILL: "Backfills",
     RunKind.RECONCILE: "Reconciles",
     RunKind.WITHDRAWAL: "Withdrawals",
 }
@@ -50,8 +49,7 @@ _CAUSES = {
 def listing(request: Request[AppState]) -> Response:
     """Show a page of runs, the newest first."""
     services, query = request.state["services"], request.query_params
-    kind = query.get("kind", "") if query.get("kind") in list(RunKind) else ""
-    state = query.get("state", "") if query.get("state") in list(RunFilter) else ""
+    kind, state = one_of(query, "kind", list(RunKind)), one_of(query, "state", list(RunFilter))
     company = chosen(request)
     with services.database.read() as session:
         found = runs.page(
@@ -64,6 +62,7 @@ def listing(request: Request[AppState]) -> Response:
             limit=PAGE_SIZE + 1,
         )
     shown = found[:PAGE_SIZE]
+    following = shown[-1][0].id if len(found) > PAGE_SIZE else None
     kept = {"kind": kind, "state": state, "company": company.id if company else ""}
 
     def address(**other: str) -> str:
@@ -84,8 +83,7 @@ def listing(request: Request[AppState]) -> Response:
             "everyones": address(company=""),
             "duration": duration,
             "progress": progress,
-            "first": address() if "before" in query else None,
-            "next": address(before=str(shown[-1][0].id)) if len(found) > PAGE_SIZE else None,
+            **turns(LIST, kept, "before", query, following),
         },
     )
 
@@ -93,18 +91,15 @@ def listing(request: Request[AppState]) -> Response:
 def detail(request: Request[AppState]) -> Response:
     """Show one run: what it was for, how far it has come, and what it found."""
     run, entry = run_of(request)
-    facts = facts_of(run, entry)
-    return page(request, "ops/run.html", {**facts, "version": _version(facts)})
+    return page(request, "ops/run.html", _followed(run, entry))
 
 
 def live(request: Request[AppState]) -> Response:
     """Show the run again, or 204 if the browser has it already."""
     run, entry = run_of(request)
-    facts = facts_of(run, entry)
-    version = _version(facts)
-    if request.query_params.get("seen") == version:
-        return Response(status_code=204)
-    return render(request, "ops/run_live.html", {**facts, "version": version})
+    return unless_seen(
+        request, _version(run), lambda: render(request, "ops/run_live.html", _followed(run, entry))
+    )
 
 
 def run_of(request: Request[AppState]) -> tuple[Run, CompanyEntry]:
@@ -121,10 +116,13 @@ def run_of(request: Request[AppState]) -> tuple[Run, CompanyEntry]:
     return run, entry
 
 
-def _version(facts: dict[str, Any]) -> str:
-    run = facts["run"]
-    seen = (run.state, run.tally, run.error, run.halted_at, run.due_at, run.attempts)
-    return sha256(repr(seen).encode()).hexdigest()[:16]
+def _version(run: Run) -> str:
+    return version_of((run.state, run.tally, run.error, run.halted_at, run.due_at, run.attempts))
+
+
+def _followed(run: Run, entry: CompanyEntry) -> dict[str, Any]:
+    """Return what ops/run_live.html shows."""
+    return {**facts_of(run, entry), "version": _version(run)}
 
 
 def facts_of(run: Run, entry: CompanyEntry) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-// Tells the page behind a pop-up what came of it, if that page is of this service's own origin.
+// Tells the page behind a pop-up what came of it, if that page is of an origin that may know. Which
+// one it is nobody can see from here: a browser delivers a message to its own origin alone.
 (() => {
   const place = document.querySelector("[data-outcome]");
   if (!place || !window.opener) return;
   const message = { infactorQuickbooks: place.dataset.outcome };
-  window.opener.postMessage(message, window.location.origin);
+  for (const origin of place.dataset.openers.split(" ")) window.opener.postMessage(message, origin);
 })();
 
 // Offers to close a pop-up in which nothing came of it: the page behind it has the button.

@@ -17,7 +17,7 @@ from service.errors import OutOfTime
 from service.infactor import warnings
 from service.infactor.warnings import WarningCode
 from service.kit.clock import now
-from service.queries import fixed_invoices, invoices
+from service.queries import invoices
 from service.queries.invoices import Found, StatusFilter, StatusKind, Wanted
 from service.store import connections
 from service.web.session import supplier_of
@@ -30,7 +30,7 @@ from service.web.supplier.invoice_view import (
     to_fix,
 )
 from service.web.supplier.list_query import ListQuery
-from service.web.templating import render
+from service.web.templating import render, unless_seen, version_of
 from service.web.threads import in_dedicated_threads
 from service.wording import day, several, written
 
@@ -69,14 +69,6 @@ class Correction:
     value: str
     invoices: list[InvoiceLink] = field(default_factory=list)
 
-    @property
-    def first(self) -> Sequence[InvoiceLink]:
-        return self.invoices[:_MOST_NAMED]
-
-    @property
-    def more(self) -> int:
-        return len(self.invoices) - len(self.first)
-
 
 @dataclass(slots=True)
 class CustomerGroup:
@@ -84,11 +76,11 @@ class CustomerGroup:
 
     connection_id: str
     name: str
-    problems: dict[tuple[str, str], Correction] = field(default_factory=dict)
+    corrections: dict[tuple[str, str], Correction] = field(default_factory=dict)
 
     @property
     def invoices(self) -> int:
-        return len({one.id for problem in self.problems.values() for one in problem.invoices})
+        return len({one.id for fix in self.corrections.values() for one in fix.invoices})
 
 
 @dataclass(slots=True)
@@ -141,7 +133,7 @@ class Attention:
     @property
     def version(self) -> str:
         """A hash of everything shown."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+        return version_of(self)
 
     @property
     def is_empty(self) -> bool:
@@ -159,9 +151,9 @@ def show(request: Request[AppState]) -> Response:
 def live(request: Request[AppState]) -> Response:
     """Show the changing part of the page, or 204 if the browser has it already."""
     context = _context(request, supplier_of(request, keep_alive=False))
-    if request.query_params.get("seen") == context["version"]:
-        return Response(status_code=204)
-    return render(request, "attention_live.html", context)
+    return unless_seen(
+        request, context["version"], lambda: render(request, "attention_live.html", context)
+    )
 
 
 def _context(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
@@ -187,6 +179,7 @@ def _context(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
         # Where there is one company, its name says nothing.
         "names": names if len(ids) > 1 else {},
         "chosen": names.get(company),
+        "most_named": _MOST_NAMED,
         "most_grouped": MOST_GROUPED,
         "most_changed": _MOST_CHANGED,
     }
@@ -209,7 +202,7 @@ def _found(session: Session, ids: tuple[str, ...], supplier_id: int, currency: s
     invitations = invitations_of(newest("to invite", MOST_GROUPED), currency)
     changed = [row(one, currency, today, changed=True) for one in newest("changed", _MOST_CHANGED)]
     lately = now() - FIXED_LATELY
-    fixed = fixed_invoices.fixed_since(session, ids, supplier_id, lately, _MOST_FIXED)
+    fixed = invoices.fixed_since(session, ids, supplier_id, lately, _MOST_FIXED)
     return Attention(customers, invitations, changed, fixed_of(fixed, currency), frozenset(cut))
 
 
@@ -224,17 +217,17 @@ def customers_of(some: Iterable[Found], currency: str) -> list[CustomerGroup]:
         for warning in to_fix(one):
             code = warning.get("code")
             if code in _CODES and code != WarningCode.BUYER_NOT_REGISTERED:
-                _problem(customer, key, warning).invoices.append(_named(one, currency))
+                _correction(customer, key, warning).invoices.append(_named(one, currency))
     return sorted(found.values(), key=lambda one: (-one.invoices, one.name.casefold()))
 
 
-def _problem(
+def _correction(
     customer: CustomerGroup, key: tuple[str, str], warning: Mapping[str, Any]
 ) -> Correction:
     code, value = WarningCode(warning["code"]), str(warning.get("value") or "")
     name = hashlib.sha256(repr((key, code.value, value)).encode()).hexdigest()[:12]
     made = Correction(f"fix-{name}", warnings.title(code), warning["text"], value)
-    return customer.problems.setdefault((code, value), made)
+    return customer.corrections.setdefault((code, value), made)
 
 
 def invitations_of(some: Iterable[Found], currency: str) -> list[UnregisteredBuyer]:

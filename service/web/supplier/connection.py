@@ -113,7 +113,8 @@ def _context(request: Request[AppState], *, keep_alive: bool) -> dict[str, Any]:
     with request.state["services"].database.read() as session:
         connection = own_connection(request, session, supplier)
         run = news_of(session, connection)
-    return {"supplier": supplier, "connection": connection, "progress": run}
+    openers = request.state["services"].settings.opener_origins
+    return {"supplier": supplier, "connection": connection, "progress": run, "openers": openers}
 
 
 def routes() -> list[Route]:

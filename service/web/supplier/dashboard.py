@@ -1,6 +1,5 @@
 """The supplier's dashboard: connected companies, and their invoices."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,7 +14,7 @@ from service.errors import OutOfTime
 from service.kit.clock import now
 from service.queries import invoices
 from service.queries.invoice_totals import Portion, Total, together
-from service.queries.invoices import InvoicePage, StatusFilter, Wanted
+from service.queries.invoices import InvoicePage, Wanted
 from service.store import connections
 from service.web.connect.popup import since
 from service.web.session import supplier_of
@@ -35,17 +34,18 @@ from service.web.supplier.list_query import (
     STATUSES,
     TABS,
     TO_FIX,
+    UNSEEN,
     WAITING,
     ListQuery,
 )
-from service.web.templating import render
+from service.web.templating import render, unless_seen, version_of
 from service.web.threads import in_dedicated_threads
 
 PAGE_SECONDS = 2.0
 # Their threads compete with those of all other pages for the interpreter, and on SQLite, which
 # searches in them, for the processor as well.
 _SEARCHES_AT_ONCE, _AT_ONCE_ON_SQLITE = 2, 1
-_COUNTED = (OPEN, TO_FIX, CHANGED, CLOSED)
+_COUNTED = (OPEN, TO_FIX, UNSEEN, CHANGED, CLOSED)
 _PORTIONS = {
     Portion.INFACTOR: (IN_INFACTOR, "In Infactor"),
     Portion.WAITING: (WAITING, invoice_view.WAITING),
@@ -68,7 +68,7 @@ class Tile:
 class PageNumbers:
     """What the page counts; a number that is None was not counted, as that took too long.
 
-    `counts` has the invoices of each tab, and of the status `changed`.
+    `counts` has the invoices of each tab, and of the statuses `unseen` and `changed`.
     """
 
     companies: Mapping[str, tuple[int, int]]
@@ -92,9 +92,13 @@ def live(request: Request[AppState]) -> Response:
     """Show the changing parts of the dashboard, or 204 if the browser has them already."""
     supplier = supplier_of(request, keep_alive=False)
     shown = _shown(request, supplier)
-    if request.query_params.get("seen") == shown.version:
-        return Response(status_code=204)
-    return render(request, "live.html", {**_context(request, supplier, shown), "swapped": True})
+    return unless_seen(
+        request,
+        shown.version,
+        lambda: render(
+            request, "live.html", {**_context(request, supplier, shown), "swapped": True}
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +123,7 @@ class DashboardView:
             for one in (c.connection,)
         ]
         more = (self.page.earlier, self.page.later)
-        shown = (state, self.rows, more, self.out_of_time)
-        return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
+        return version_of((state, self.rows, more, self.out_of_time))
 
 
 def _shown(request: Request[AppState], supplier: Supplier) -> DashboardView:
@@ -156,7 +159,8 @@ def _context(
     ids = [company.connection.id for company in companies]
     numbers = _numbers(request, [asked.company] if asked.company else ids, ids, supplier.id)
     matches = _matches(request, shown, asked.wanted(ids, supplier.id))
-    statuses = _statuses(delivers=request.state["services"].settings.delivers)
+    delivers = request.state["services"].settings.delivers
+    statuses = {n: words for n, (words, _) in STATUSES.items() if delivers or n != ON_ITS_WAY}
     return {
         "supplier": supplier,
         "companies": companies,
@@ -218,10 +222,6 @@ def _matches(request: Request[AppState], shown: DashboardView, wanted: Wanted) -
             return invoices.count(session, wanted)
     except OutOfTime:
         return None
-
-
-def _statuses(*, delivers: bool) -> dict[str, tuple[str, StatusFilter]]:
-    return {n: s for n, s in STATUSES.items() if delivers or n != ON_ITS_WAY}
 
 
 def routes(*, on_postgresql: bool) -> list[Route]:

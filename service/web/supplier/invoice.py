@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any, cast
 
 from starlette.exceptions import HTTPException
@@ -34,7 +33,15 @@ from service.web.supplier.invoice_view import (
     to_fix,
 )
 from service.web.supplier.list_query import ListQuery
-from service.web.templating import email, part, render, row_id, time_tag
+from service.web.templating import (
+    email,
+    part,
+    render,
+    row_id,
+    time_tag,
+    unless_seen,
+    version_of,
+)
 from service.wording import of_finding, written
 
 _ELSEWHERE = ("items", "taxDetails")
@@ -65,6 +72,7 @@ CAUSES = {
     RevisionCause.BACKFILL: "Imported",
     RevisionCause.PAYMENT: "QuickBooks reported a payment or credit",
     RevisionCause.CHECK: "Found when we checked QuickBooks for changes",
+    RevisionCause.CUSTOMER: "QuickBooks reported a change of the customer",
     RevisionCause.RULES: "Checked against the conditions of Infactor",
 }
 MOST_SHOWN = 50
@@ -83,17 +91,16 @@ def show(request: Request[AppState]) -> Response:
 def live(request: Request[AppState]) -> Response:
     """Show the changing part of the page, or 204 if the browser has it already."""
     context = _seen_now(request, supplier_of(request, keep_alive=False))
-    if request.query_params.get("seen") == context["version"]:
-        return Response(status_code=204)
-    return render(request, "invoice_live.html", context)
+    return unless_seen(
+        request, context["version"], lambda: render(request, "invoice_live.html", context)
+    )
 
 
 def _seen_now(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
     """Return the template's context, with the page's content and its version."""
     context = _facts(request, supplier)
     content = part("invoice_content.html", context)
-    version = sha256(content.encode()).hexdigest()[:16]
-    return {**context, "content": content, "version": version}
+    return {**context, "content": content, "version": version_of(content)}
 
 
 def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
@@ -116,7 +123,7 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
     return {
         "invoice": invoice,
         "to_fix": to_fix(found),
-        "fixed": fixed_words(found) if _is_late(invoice.fixed_at) else "",
+        "fixed": fixed_words(found) if _is_recent(invoice.fixed_at) else "",
         "offered": document is not None,
         "connection": connection,
         "shown": shown,
@@ -142,7 +149,7 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
     }
 
 
-def _is_late(fixed_at: datetime | None) -> bool:
+def _is_recent(fixed_at: datetime | None) -> bool:
     return fixed_at is not None and fixed_at >= now() - FIXED_LATELY
 
 

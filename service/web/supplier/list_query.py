@@ -30,6 +30,7 @@ ALL = "all"
 TO_FIX = "to-fix"
 TO_CORRECT = "to-correct"
 TO_INVITE = "to-invite"
+UNSEEN = "unseen"
 CHANGED = "changed"
 IN_INFACTOR = "in-infactor"
 WAITING = "waiting"
@@ -49,6 +50,7 @@ _OF_OWN = {
     ALL: ("All invoices", StatusFilter()),
     TO_CORRECT: ("To fix in QuickBooks", StatusFilter("to correct")),
     TO_INVITE: ("Buyers to invite", StatusFilter("to invite")),
+    UNSEEN: (invoice_view.UNSEEN, StatusFilter("unseen")),
     CHANGED: ("Changed since decided", StatusFilter("changed")),
     IN_INFACTOR: ("In Infactor", StatusFilter("in infactor")),
     ON_ITS_WAY: ("On its way to Infactor", StatusFilter("on its way")),

@@ -27,7 +27,7 @@ def test_entries_are_found_by_who_what_and_company(place: Place, browser: TestCl
     add_companies(place, ["One", "Two"])
     add(place, "cli:root", "pause", "c0")
     add(place, "ops:bob", "replay", "c1", events=1200, event=1234, supplier=1234, run=None)
-    add(place, "cli:root", "skip event", None, event="e-1")
+    add(place, "cli:root", "skip event", None, feed_event="e-1")
     add(place, "cli:root", "odd", "gone", notices=3)
     page = browser.get("/ops/audit").text
     assert done(page) == [
@@ -41,6 +41,7 @@ def test_entries_are_found_by_who_what_and_company(place: Place, browser: TestCl
         *("", "cli:root", "ops:ada", "ops:bob"),
         *("", "login", "odd", "pause", "replay", "skip event"),
     ]
+    assert "cli:root feed event e-1" in said(page)
     assert 'event <a href="/ops/events/1234">1234</a>' in page
     assert 'supplier <a href="/ops/connections?supplier=1234">1234</a>' in page
     assert "gone events 3" in said(page)

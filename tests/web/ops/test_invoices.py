@@ -72,7 +72,7 @@ def test_from_a_number_to_the_reason_in_three_clicks(
         "Too old too_old It is dated 2026-01-01.",
         "It is dated 2026-01-01, and was entered on 2026-11-01. The supplier does not see this.",
         "Amount: approved 100.00 USD, now 40.00 USD",
-        "Imported",
+        "Backfilled",
         "d" * 32,
     ):
         assert words in page, words

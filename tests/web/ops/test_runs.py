@@ -115,5 +115,5 @@ def test_a_failure_names_its_invoice_and_its_error(
     run_id = add(place, company, "backfill", error="1 failed", tally={"failures": [failure]})
     words = said(browser.get(f"/ops/runs/{run_id}").text)
     assert "Id 9 QuickBooks sent <no> total Unmappable" in words
-    assert "Import" in words
+    assert f"Backfill {run_id} of" in words
     assert "Incomplete" in words
