@@ -67,8 +67,10 @@ class Watch:
             assert f'<code class="fine">{cause}</code>' in page
         wait_until(lambda: set(causes) <= self.alerted().keys(), SECONDS, "the alerts")
         for cause in causes:
-            assert f'alerts_open{{cause="{cause}"}} 1.0' in self.metrics()
-            assert self.alerted()[cause]["link"].startswith("https://ops.example.com/ops/")
+            alert = self.alerted()[cause]
+            labels = f'cause="{cause}",severity="{alert["severity"]}"'
+            assert f"alerts_open{{{labels}}} 1.0" in self.metrics()
+            assert alert["link"].startswith("https://ops.example.com/ops/")
 
 
 @contextmanager
