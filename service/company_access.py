@@ -101,15 +101,31 @@ class CompanyAccess:
             )
 
     def company(self, connection: Connection, purpose: Purpose = "notice") -> CompanyClient:
-        """Return a client of this connection's company; its reads count for `purpose`."""
+        """Return a client of the company of this connection, whose row was just read.
+
+        Its reads count for `purpose`.
+        """
         return CompanyClient(
             self._http,
             self._api_url,
             self.realm_id(connection),
-            BearerAuth(partial(self.access_token, connection.id)),
+            BearerAuth(self._tokens(connection)),
             self.permit(connection.id, purpose),
             partial(self._note_unasked, connection.id),
         )
+
+    def _tokens(self, connection: Connection) -> Callable[[str | None], str]:
+        """Return what gives each call its token: the first one this row's, later ones the newest.
+
+        Most clients make one call, right after the row was read.
+        """
+        just_read = [connection]
+
+        def token(rejected: str | None) -> str:
+            known = self._usable(just_read.pop(), rejected) if just_read else None
+            return known or self.access_token(connection.id, rejected)
+
+        return token
 
     def newcomer(self, realm_id: RealmId, tokens: Tokens) -> CompanyClient:
         """Return a client of a company without a connection; no limit and no meter apply to it."""
@@ -171,14 +187,20 @@ class CompanyAccess:
             retry_after=_ASK_AGAIN_SECONDS,
         )
 
-    def sealed(self, connection_id: str, tokens: Tokens, at: datetime) -> SealedTokens:
-        """Return the tokens sealed for the connection's row; their lifetimes count from `at`."""
+    def sealed(
+        self, connection_id: str, tokens: Tokens, at: datetime, previous: str | None = None
+    ) -> SealedTokens:
+        """Return the tokens sealed for the connection's row; their lifetimes count from `at`.
+
+        `previous` is the sealed refresh token to go back to if QuickBooks refuses the new one.
+        """
         hard = tokens.hard_expires_in
         idle = tokens.refresh_expires_in
         return SealedTokens(
             access=self._vault.seal(tokens.access_token, f"{connection_id}:access"),
             access_expires_at=at + timedelta(seconds=tokens.expires_in),
             refresh=self._vault.seal(tokens.refresh_token, f"{connection_id}:refresh"),
+            previous=previous,
             refresh_expires_at=None if idle is None else at + timedelta(seconds=idle),
             hard_expires_at=None if hard is None else at + timedelta(seconds=hard),
         )
@@ -229,21 +251,43 @@ class CompanyAccess:
             raise Disconnected("the connection has no refresh token")
         used = connection.refresh_sealed
         try:
-            tokens = self._renewed(connection_id, used)
+            tokens, sealed = self._renewed(connection_id, used, connection.previous_refresh_sealed)
         except Disconnected as e:
             return self._after_refusal(connection_id, used, e)
         except KeysRefused:
             with self._database.write() as session:
                 connections.refuse_keys(session, connection_id, now())
             raise
-        if not self._save(connection_id, self.sealed(connection_id, tokens, now()), used):
+        if not self._save(connection_id, sealed, used):
             return self._newer(connection_id)
         log.info("token.refreshed", connection=connection_id)
         return tokens.access_token
 
-    def _renewed(self, connection_id: str, used: str) -> Tokens:
+    def _renewed(
+        self, connection_id: str, used: str, previous: str | None
+    ) -> tuple[Tokens, SealedTokens]:
+        """Return new tokens, which the refresh token gives, or else the one before it.
+
+        A new refresh token may be wrong, or Intuit may have forgotten that it gave one. So the one
+        that it replaced is kept until the new one has been good for something, and is tried once.
+        It never is beside one that was good: an old token that comes again is a sign of theft.
+        """
+        opened = partial(self._vault.open, owner=f"{connection_id}:refresh")
         try:
-            return self._oauth.refresh(self._vault.open(used, f"{connection_id}:refresh"))
+            tokens = self._renew(opened(used))
+        except Disconnected as e:
+            if previous is None:
+                raise
+            log.warning("token.refused", connection=connection_id, intuit_tid=e.intuit_tid)
+            used = previous
+            tokens = self._renew(opened(used))
+        rotated = tokens.refresh_token != opened(used)
+        previous = used if rotated else None
+        return tokens, self.sealed(connection_id, tokens, now(), previous)
+
+    def _renew(self, refresh_token: str) -> Tokens:
+        try:
+            return self._oauth.refresh(refresh_token)
         except Barred:
             raise
         except Refused as e:
@@ -274,12 +318,11 @@ class CompanyAccess:
             raise Disconnected("there is no token left to try; its supplier has to connect again")
         used = connection.refresh_sealed
         try:
-            tokens = self._renewed(connection_id, used)
+            tokens, sealed = self._renewed(connection_id, used, connection.previous_refresh_sealed)
         except Disconnected:
             with self._database.write() as session:
                 revival_failed(session, connection_id, now())
             raise
-        sealed = self.sealed(connection_id, tokens, now())
         if not self._save(connection_id, sealed, used, also=revived):
             raise Disconnected("the connection was ended, or connected again, meanwhile")
         log.warning("connection.revived", connection=connection_id, intuit_tid=tokens.intuit_tid)

@@ -67,6 +67,7 @@ class RevisionCause(StrEnum):
     RECONCILE = "reconcile"
     COMMAND = "command"
     RULES = "rules"  # judged again, without a read
+    CUSTOMER = "customer"  # mapped again, without a read, because its customer has changed
     REHEARSAL = "rehearsal"  # what a dry run would do; nothing of it is kept
 
 

@@ -8,13 +8,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+import msgspec
 import redis
 import structlog
 from dramatiq import Broker, Message
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
+from dramatiq.common import q_name
 from redis import AuthenticationError, ConnectionPool, Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -63,6 +65,51 @@ def message(job: Job, row_id: str | int) -> Message[None]:
         kwargs={job.parameter: row_id},
         options={},
     )
+
+
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=36, pattern=r"^[A-Za-z0-9-]+$")]
+_RunId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+_Time = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class _Options(msgspec.Struct, forbid_unknown_fields=True):
+    """What Dramatiq itself adds: nobody sets a limit, a callback or another policy by a message."""
+
+    redis_message_id: _Id
+    eta: _Time = 0
+    retries: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
+    requeue_timestamp: _Time = 0
+
+
+class _Queued(msgspec.Struct, forbid_unknown_fields=True):
+    queue_name: str
+    actor_name: str
+    args: Annotated[list[None], msgspec.Meta(max_length=0)]
+    kwargs: dict[str, _Id | _RunId]
+    options: _Options
+    message_id: _Id
+    message_timestamp: _Time
+
+
+_queued_decoder = msgspec.json.Decoder(_Queued)
+_OF_QUEUE = {job.queue: job for job in ALL}
+
+
+def is_ours(data: bytes | None, queue: str) -> bool:
+    """Return whether this, which Redis had in the queue, is a message as `message` builds them.
+
+    Whoever writes to Redis is not trusted. Dramatiq would log a message of another form with all
+    that is in it, try it for ever, call what it names, or stop taking from its queue.
+    """
+    try:
+        queued = _queued_decoder.decode(data or b"")
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    job = _OF_QUEUE.get(q_name(queue))
+    if job is None or (queued.queue_name, queued.actor_name) != (queue, job.name):
+        return False
+    row_id = queued.kwargs.get(job.parameter)
+    return len(queued.kwargs) == 1 and isinstance(row_id, int if job is RUN else str)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,9 @@ logs.configure("INFO", sys.argv[1])
 structlog.get_logger("service.web").info("notice.received", connection=3, realm="{REALM}")
 structlog.get_logger().debug("too.quiet")
 logging.getLogger("uvicorn.error").info("Started %s", "now")
+for _ in range(3):
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application")
 logging.getLogger("uvicorn.access").info("GET /x?code=1")
 logging.getLogger("httpx").info("HTTP Request: GET /x")
 logging.getLogger("alembic.runtime.migration").info("Running upgrade")
@@ -151,12 +154,14 @@ def test_away_from_a_terminal_every_line_is_one_json_object(log_format: str):
     assert [(line["logger"], line["level"], line["event"]) for line in lines] == [
         ("service.web", "info", "notice.received"),
         ("uvicorn.error", "info", "Started now"),
+        ("uvicorn.error", "warning", "Invalid HTTP request received."),
+        *[("uvicorn.error", "error", "Exception in ASGI application")] * 3,
         ("alembic.runtime.migration", "info", "Running upgrade"),
         ("dramatiq", "error", f"failed for {REDACTED}"),
         ("service", "critical", "process.crashed"),
     ]
-    assert "Traceback" in lines[3]["exception"]
-    assert "SystemError" in lines[4]["exception"]
+    assert "Traceback" in lines[7]["exception"]
+    assert "SystemError" in lines[8]["exception"]
     assert lines[0]["connection"] == 3
 
 

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from service.company_access import Purpose
 from service.database.engine import after_commit
+from service.database.tables import Connection, Supplier
 from service.errors import Disconnected, SyncError, Throttled, TransientError
 from service.infactor import mapping
 from service.kit.clock import now
@@ -80,9 +81,20 @@ class CompanyContext(RecordedCompany):
             owner = connections.supplier(session, connection.supplier_id)
         if owner is None:
             raise Disconnected("the connection has no supplier")
+        return cls.read(services, connection, owner, purpose)
+
+    @classmethod
+    def read(
+        cls,
+        services: Services,
+        connection: Connection,
+        owner: Supplier,
+        purpose: Purpose = "notice",
+    ) -> "CompanyContext":
+        """Return the company of a connection that may be called, as it was just read."""
         return cls(
             services=services,
-            connection_id=connection_id,
+            connection_id=connection.id,
             supplier_id=owner.id,
             supplier=mapping.SupplierDetails(owner.email, owner.name, owner.address),
             country=connection.country,

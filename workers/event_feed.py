@@ -48,8 +48,8 @@ def place_all(services: Services, deadline: float) -> None:
             return
     while time.monotonic() < deadline:
         with services.database.write() as session:
-            placed = event_feed.place(session)
-        if placed < event_feed.PLACED_AT_ONCE:
+            more = event_feed.place(session)
+        if not more:
             return
 
 

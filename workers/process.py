@@ -18,7 +18,7 @@ from redis import Redis, RedisError
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from service.jobs import ALL, DELIVER, JUDGE, RUN, SETTLE, SYNC, Job
+from service.jobs import ALL, DELIVER, JUDGE, RUN, SETTLE, SYNC, Job, is_ours
 from service.services import Services
 from workers import rejudging, settlements, sync
 from workers.delivery import deliver
@@ -221,7 +221,7 @@ def _quieten() -> None:
 
 class SharingBroker(RedisBroker):
     """Takes of each queue as many messages as its process has threads for, so that others get the
-    rest.
+    rest; and none that is not ours.
 
     Dramatiq takes two for each thread from every queue: the first worker that looked took the runs
     of all companies, and the next ones had nothing to do.
@@ -236,6 +236,15 @@ class SharingBroker(RedisBroker):
         most = self._most.get(queue_name, prefetch)
         consumer: Consumer = super().consume(queue_name, min(prefetch, most), timeout)
         return consumer
+
+    def do_fetch(self, queue_name: str, most: int) -> list[bytes]:
+        """Return the next messages; one that is not ours is taken, too, and goes no further."""
+        fetch = self._dispatch("fetch")  # type: ignore[no-untyped-call]
+        found = fetch(queue_name, most)
+        ours = [data for data in found if is_ours(data, queue_name)]
+        if len(ours) < len(found):
+            log.warning("queue.foreign_message", queue=queue_name, messages=len(found) - len(ours))
+        return ours
 
 
 def worker_broker(redis_url: str, threads: int) -> Broker:

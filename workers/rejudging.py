@@ -1,5 +1,6 @@
 """Judges recorded invoices again, without a read: all of a company at midnight and when the rules
-have changed, some of them when something has changed that surrounds them.
+have changed, some of them when something has changed that surrounds them. Before that, maps those
+again whose customer has changed, where these are very many.
 """
 
 import time
@@ -10,15 +11,16 @@ import structlog
 
 from service.config.settings import Settings
 from service.domain import RuleCode
+from service.errors import Disconnected
 from service.infactor.rules.facts import decoded
 from service.kit.clock import now
 from service.services import Services
-from service.store import accounts, judging_queue, revision_chain
+from service.store import accounts, customers, judging_queue, revision_chain
 from service.store.judging_queue import Basis, JudgedInvoice, WantedJudging
 from workers.accounts import count_accounts
 from workers.company import RecordedCompany
 from workers.recording.judge_batch import Judge, OtherReason, kept, other_reasons
-from workers.recording.record import record_judgements
+from workers.recording.record import record_judgements, record_remapped
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +62,7 @@ def judge_company(services: Services, connection_id: str, *, seconds: float = TU
 
     All of them if that is due, else those that were asked for; a page of these also whenever all of
     them take another turn. Before, the accounts of its buyers are counted, which asks for more.
+    Invoices whose customer has changed are mapped first.
     What is not done after so many seconds is left to another turn, which is asked for: a very large
     company gets through, and others get through meanwhile.
     """
@@ -79,14 +82,37 @@ def judge_company(services: Services, connection_id: str, *, seconds: float = TU
             counts = begins or accounts.is_company_due(session, connection_id, at)
         if counts:
             count_accounts(company)
+        try:
+            mapped = _remap(company, ends_at)
+        except Disconnected:
+            return  # to be done in the new supplier's name, which is asked for in a minute
         if wanted is None:
             done = _judge_asked(company, ends_at)
         else:
             if wanted.begun:
                 _judge_asked(company, time.monotonic())
             done = _judge_all(company, wanted, ends_at)
-    if not done:
+    if not (done and mapped):
         services.jobs.judge(connection_id)
+
+
+def _remap(company: RecordedCompany, ends_at: float) -> bool:
+    """Map those again whose customer has changed; return whether it is done. It is one batch at
+    least.
+    """
+    changed = 0
+    while is_asked := _has_to_remap(company):
+        changed += record_remapped(company)
+        if time.monotonic() >= ends_at:
+            break
+    if changed:
+        log.info("customers.remapped", connection=company.connection_id, invoices=changed)
+    return not is_asked
+
+
+def _has_to_remap(company: RecordedCompany) -> bool:
+    with company.services.database.read() as session:
+        return customers.to_remap(session, company.connection_id) is not None
 
 
 def _judge_all(company: RecordedCompany, wanted: WantedJudging, ends_at: float) -> bool:

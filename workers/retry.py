@@ -1,4 +1,4 @@
-"""What an error means for the next attempt: how long to wait, and when to give up."""
+"""What an error means for the next attempt: how long to wait, and when the work has failed."""
 
 import time
 from collections.abc import Callable
@@ -107,11 +107,11 @@ def _is_a_bad_record(error: SyncError) -> bool:
 
 
 def is_hopeless(error: SyncError, since: datetime, attempts: int, now: datetime) -> bool:
-    """Return whether to give up after `attempts` on something that has waited since `since`.
+    """Return whether what has waited since `since` has failed after so many `attempts`.
 
     At once if the record itself is to blame. Anything else is tried for three days and at least 20
     times, because the days may have been spent waiting for the supplier. A rate limit, a spent
-    budget or wrong keys are never given up.
+    budget or wrong keys never make it fail.
     """
     if isinstance(error, Throttled | BudgetSpent | KeysRefused):
         return False

@@ -90,12 +90,13 @@ def _explain_some(company: CompanyContext) -> bool:
         return False
     read, unread = _linked(company, [invoice for invoice, _ in due])
     with database.write() as session:
-        known = settlements.known(session, [invoice.id for invoice, _ in due]) if unread else ()
+        ids = [invoice.id for invoice, _ in due]
+        known = settlements.known(session, ids) if unread else {}
         found = {
             invoice.id: with_known(
                 invoice.source,
                 settlements_of(invoice.source, read),
-                [_settlement(row) for row in known if row.invoice_id == invoice.id],
+                list(map(_settlement, known.get(invoice.id, ()))),
                 read,
                 unread,
             )

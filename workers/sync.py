@@ -1,7 +1,7 @@
 """Syncs one company: does what its due notices ask for, in as few reads as possible."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,9 +11,9 @@ import structlog
 from dramatiq.middleware import TimeLimitExceeded
 from sqlalchemy.orm import Session
 
-from service.coordination.leases import wait_seconds
+from service.coordination.leases import JoinedLease
 from service.database.engine import after_commit
-from service.database.tables import Notice
+from service.database.tables import Connection, Notice, Supplier
 from service.domain import OwnNotice, RevisionCause
 from service.errors import (
     Barred,
@@ -91,8 +91,9 @@ class Batch:
     The error of one record ends only its own notices; any other error is raised.
     """
 
-    def __init__(self, company: CompanyContext, notices: Sequence[Notice]) -> None:
+    def __init__(self, company: CompanyContext, notices: Sequence[Notice], turn: "Turn") -> None:
         self._company = company
+        self._turn = turn
         self._size = len(notices)
         self._wanted = plan(notices)
         self._customers = CustomerReads(company)
@@ -103,7 +104,10 @@ class Batch:
         self._last_error: SyncError | None = None
 
     def work(self) -> None:
-        """Give every notice of the batch an end, or an error and its next attempt."""
+        """Give every notice of the batch an end, or an error and its next attempt.
+
+        The last transaction ends the turn, too.
+        """
         for notice in self._wanted.places:
             self._read_place(notice)
         self._customers.read(self._wanted.customers.keys())
@@ -112,7 +116,10 @@ class Batch:
         ids = {**self._wanted.invoices, **self._merged}.keys() - answered
         read = read_invoices(self._company, sorted(ids), patient=True)
         reads = self._customers.complete(read)
-        with self._recording(reads, RevisionCause.NOTICE) as (session, recorded):
+        with (
+            self._recording(reads, RevisionCause.NOTICE) as (session, recorded),
+            self._turn.ending(session),
+        ):
             self._finish_invoices(session, recorded)
             self._finish_others(session)
             self._note_health(session)
@@ -251,11 +258,11 @@ class Batch:
         error: SyncError | None = None,
     ) -> None:
         left = [notice for notice in notices if notice.id not in self._failed]
-        if error is None:
+        if error is not None:
+            self._fail(session, left, error)
+        elif left:
             inbox.finish(session, [notice.id for notice in left], outcome, now())
             _log_done(session, left, outcome)
-        else:
-            self._fail(session, left, error)
 
     def _fail(self, session: Session, notices: Sequence[Notice], error: SyncError) -> None:
         attempts = min((notice.attempts for notice in notices), default=0)
@@ -298,7 +305,7 @@ def give_back(
 
 
 def mark_failed(session: Session, notices: Sequence[Notice], error: SyncError) -> None:
-    """Park these notices; each is due again by itself, with growing pauses."""
+    """Mark these notices as failed; each is due again by itself, with growing pauses."""
     for notice in notices:
         # Finding one unreadable row takes a dozen reads.
         rarely = notice.operation == OwnNotice.UNREADABLE
@@ -318,38 +325,86 @@ _LOST = Unforeseen("the worker died each time that it worked on this notice")
 
 def sync_company(services: Services, connection_id: str) -> None:
     """Work on the company's due notices, unless another process does or did within a second."""
-    with services.database.read() as session:
-        if not inbox.has_due(session, connection_id, now()):
-            return
     name = f"sync:{connection_id}"
-    with services.leases.hold(name, spacing=SPACING_SECONDS) as mine:
-        if mine:
-            _sync(services, connection_id)
-    _nudge_again(services, connection_id, name)
+    with services.leases.join(name, spacing=SPACING_SECONDS) as lease:
+        turn = Turn(services, connection_id, lease)
+        claimed = turn.begin()
+        if claimed is not None:
+            _sync(turn, claimed)
 
 
-def _sync(services: Services, connection_id: str) -> None:
+@dataclass(frozen=True)
+class Claimed:
+    """The notices that a turn is about, and the rows of their company when they were claimed."""
+
+    notices: Sequence[Notice]
+    connection: Connection
+    supplier: Supplier
+
+
+class Turn:
+    """One company's turn: it begins in one transaction, and ends in the one that ends its work.
+
+    Of the rows that both lock, the lease comes before the notices.
+    """
+
+    def __init__(self, services: Services, connection_id: str, lease: JoinedLease) -> None:
+        self.services = services
+        self.connection_id = connection_id
+        self._lease = lease
+        self._environment = services.settings.quickbooks_environment
+
+    def begin(self) -> Claimed | None:
+        """Take the lease and claim what is due; None if there is nothing to work on now.
+
+        Where it may be taken only later, that is asked for.
+        """
+        with self.services.database.write() as session:
+            found = inbox.due_company(session, self.connection_id, self._environment, now())
+            if found is None:
+                return None
+            if not self._lease.take(session):
+                self._ask_again(session, self._lease.wait_seconds(session))
+                return None
+            owner = self.services.leases.owner
+            batch, hopeless = inbox.claim(session, self.connection_id, owner, now())
+            mark_failed(session, hopeless, _LOST)
+        return Claimed(batch, *found) if batch else None
+
+    @contextmanager
+    def ending(self, session: Session) -> Iterator[None]:
+        """Give the lease back, and after the block ask for the next turn if notices are due.
+
+        In this order, because a nudge that comes meanwhile waits for the lease and then asks by
+        itself, and one that came before is for a notice that is seen after the block.
+        """
+        wait = self._lease.release(session)
+        yield
+        if inbox.is_company_due(session, self.connection_id, self._environment, now()):
+            self._ask_again(session, wait)
+
+    def _ask_again(self, session: Session, wait: float | None) -> None:
+        """Schedule a nudge for in so many seconds, unless there is one."""
+        if wait is None:
+            return  # whoever holds the lease asks again when done
+        delay = timedelta(seconds=wait)
+        if connections.schedule_nudge(session, self.connection_id, now(), delay):
+            jobs, delay_ms = self.services.jobs, int(delay.total_seconds() * 1000) + 1
+            send = partial(jobs.sync, self.connection_id, delay_ms=delay_ms)
+            after_commit(session, jobs.attempt, send, SYNC)
+
+
+def _sync(turn: Turn, claimed: Claimed) -> None:
+    services, batch = turn.services, claimed.notices
+    company = CompanyContext.read(services, claimed.connection, claimed.supplier)
     try:
-        company = CompanyContext.of(services, connection_id)
-    except Disconnected:
-        return  # its notices wait for the supplier to connect again
-    environment = services.settings.quickbooks_environment
-    with services.database.write() as session:
-        connection = connections.callable_now(session, connection_id, environment, now())
-        if connection is None:
-            return
-        batch, given_up = inbox.claim(session, connection_id, services.leases.owner, now())
-        mark_failed(session, given_up, _LOST)
-    if not batch:
-        return
-    try:
-        with tracing.work("company.sync", connection_id, partial(_invoices_by_webhook, batch)):
-            Batch(company, batch).work()
+        with tracing.work("company.sync", turn.connection_id, partial(_invoices_by_webhook, batch)):
+            Batch(company, batch, turn).work()
     except Disconnected as e:
-        with services.database.write() as session:
+        with services.database.write() as session, turn.ending(session):
             inbox.retry(session, [notice.id for notice in batch], e, now(), now())
     except SyncError as e:
-        _fail(services, connection_id, batch, e, connection.failures)
+        _fail(turn, batch, e, claimed.connection.failures)
     except (Exception, TimeLimitExceeded) as e:
         insist(partial(_fail_unexpectedly, services, batch, e))
         raise
@@ -365,16 +420,11 @@ def _invoices_by_webhook(batch: Sequence[Notice]) -> dict[str | None, list[str]]
     return found
 
 
-def _fail(
-    services: Services,
-    connection_id: str,
-    batch: Sequence[Notice],
-    error: SyncError,
-    failures: int,
-) -> None:
+def _fail(turn: Turn, batch: Sequence[Notice], error: SyncError, failures: int) -> None:
     """Give the notices back, or up, and leave the company alone for as long as the error asks."""
+    connection_id = turn.connection_id
     until = now() + pause_for(error, failures)
-    with services.database.write() as session:
+    with turn.services.database.write() as session:
         if isinstance(error, Throttled):
             connections.throttle(session, connection_id, until, str(error), now())
         elif isinstance(error, Barred):
@@ -382,7 +432,8 @@ def _fail(
         else:
             connections.pause(session, connection_id, until, str(error))
         note_outage(session, connection_id, error)
-        give_back(session, batch, error, until)
+        with turn.ending(session):
+            give_back(session, batch, error, until)
     log.warning("company.failed", connection=connection_id, notices=len(batch), **why(error))
 
 
@@ -396,21 +447,3 @@ def _fail_unexpectedly(services: Services, batch: Sequence[Notice], error: BaseE
     suspect = is_about_the_work(error)
     with services.database.write() as session:
         give_back(session, batch, failure, due_at, suspect=suspect)
-
-
-def _nudge_again(services: Services, connection_id: str, lease: str) -> None:
-    """Schedule one more sync at the earliest time allowed, if notices are still due."""
-    environment = services.settings.quickbooks_environment
-    with services.database.write() as session:
-        if not connections.callable_now(session, connection_id, environment, now()):
-            return
-        if not inbox.has_due(session, connection_id, now()):
-            return
-        wait = wait_seconds(session, lease, SPACING_SECONDS)
-        if wait is None:
-            return  # whoever holds the lease asks again when done
-        delay = timedelta(seconds=wait)
-        if connections.schedule_nudge(session, connection_id, now(), delay):
-            delay_ms = int(delay.total_seconds() * 1000) + 1
-            send = partial(services.jobs.sync, connection_id, delay_ms=delay_ms)
-            after_commit(session, services.jobs.attempt, send, SYNC)

@@ -116,7 +116,8 @@ _Deletion = Callable[[Session, datetime, int], int]
 _OLD: tuple[tuple[_Deletion, timedelta], ...] = (
     (pruning.handled_notices, _KEPT),
     (pruning.ignored_notices, _KEPT),
-    (pruning.strange_notices, _STRANGE_KEPT),
+    (pruning.unreadable_notices, _STRANGE_KEPT),
+    (pruning.unconnected_notices, _STRANGE_KEPT),
     (pruning.ended_runs, _KEPT),
     (pruning.counted_deliveries, _KEPT),
     (pruning.ended_alerts, _KEPT),

@@ -6,7 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table
-from service.cli.context import Json, command_services, find, named_supplier, operator
+from service.cli.context import (
+    Json,
+    chosen,
+    command_services,
+    name_one,
+    named_supplier,
+    operator,
+)
 from service.cli.exit_status import Exit
 from service.infactor.old_import.matching import OldRows, Row
 from service.infactor.old_import.values import id_of, row_id, shown, text
@@ -20,11 +27,14 @@ _SHOWN = ("invoiceId", "qbkInvoiceId", "invoiceNo", "invoiceAmount", "state")
 @says_what_is_wrong
 def adopt(
     supplier: Annotated[
-        str | None, typer.Option("--supplier", help="The supplier's e-mail address.")
+        str | None,
+        typer.Option("--supplier", metavar="EMAIL", help="The supplier's e-mail address."),
     ] = None,
     connection: Annotated[
         str | None,
-        typer.Option("--connection", help="The supplier of the connection with this id."),
+        typer.Option(
+            "--connection", metavar="ID", help="The supplier of the connection with this id."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be adopted; change nothing.")
@@ -37,7 +47,7 @@ def adopt(
     Infactor here: an adopted row is written to when its invoice is delivered. While unexplained
     rows of an Id are there, invoices with that Id wait.
 
-    Exit status: 0 when every row is adopted; 1 when some are listed; 2 for bad options.
+    Exit status: 1 when some are listed.
     """
     from workers.delivery.adoption import adopt_for_supplier, rehearse
 
@@ -60,13 +70,10 @@ def adopt(
 
 def _supplier_of(services: Services, email: str | None, connection_id: str | None) -> int:
     """Return the supplier's id; exit if they have no company to compare rows with."""
-    if (email is None) == (connection_id is None):
-        raise fail("Name either --supplier EMAIL or --connection ID.")
-    environment = services.settings.quickbooks_environment
+    name_one({"--supplier EMAIL": email, "--connection ID": connection_id})
     if connection_id is not None:
-        for _, owner in find(services, connection_id=connection_id):
-            return owner.id
-        raise fail("No company matches. `infactor-quickbooks connections` lists them.")
+        return chosen(services, connection_id=connection_id)[0][1].id
+    environment = services.settings.quickbooks_environment
     with services.database.read() as session:
         owner = named_supplier(session, email or "")
         if not connections.of_supplier(session, owner.id, environment):

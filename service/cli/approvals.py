@@ -6,20 +6,26 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.console import answer, answer_json, fail, hint, says_what_is_wrong, utc_cell
-from service.cli.context import Json, command_services, find, name_of, nudge, operator
+from service.cli.context import (
+    Json,
+    command_services,
+    find,
+    name_of,
+    nudge,
+    operator,
+    row_id,
+)
 from service.database.tables import Connection, Run
 from service.domain import ConnectionState, RunKind, RunState
 from service.operations import actions
 from service.services import Services
 from service.store import approvals, connections, runs
 
-_LARGEST_ID = 2**63 - 1
-
 
 @says_what_is_wrong
 def confirm(
     run: Annotated[
-        int, typer.Option(min=1, max=_LARGEST_ID, help="The run's id, as `status` shows it.")
+        int, typer.Option(metavar="ID", parser=row_id, help="The run's id, as `status` shows it.")
     ],
     reject: Annotated[
         bool, typer.Option("--drop", help="End the run instead, and withdraw nothing.")
@@ -32,8 +38,6 @@ def confirm(
     """Resume a run that stopped because it would withdraw many invoices.
 
     That is a backfill, a reconcile, or a withdrawal: what events would withdraw within an hour.
-
-    Exit status: 2 when no such run waits.
     """
     with command_services() as services:
         connection = _company_of(services, run)

@@ -21,9 +21,10 @@ from service.cli.context import (
     BySupplier,
     Chosen,
     Json,
+    chosen,
     command_services,
-    find,
     name_of,
+    name_one,
     nudge,
     operator,
 )
@@ -83,6 +84,10 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
     )
     for row in rows:
         _say_what_to_do(row)
+    if not rows:
+        hint(
+            "`infactor-quickbooks connect-url EMAIL` prints a link with which a supplier connects."
+        )
 
 
 def _rows(services: Services) -> list[dict[str, Any]]:
@@ -137,7 +142,7 @@ def _row(services: Services, connection: Connection, supplier: Supplier) -> dict
 
 
 def _lag(row: dict[str, Any]) -> str:
-    """Return when the company was last read, and for how long its oldest notice has waited."""
+    """Return when the company was last read, and for how long its oldest event has waited."""
     late = row["lag_seconds"] >= _WORTH_A_WORD
     waits = f"; waits {span(row['lag_seconds'])}" if late else ""
     return f"{utc_cell(row['last_synced_at'])}{waits}"
@@ -320,10 +325,9 @@ def release(company: ByRealm = None, connection: ById = None, as_json: Json = Fa
 
     Invoices that nobody has decided about go with it; all others stay in the former name.
     """
+    name_one({"--company REALM": company, "--connection ID": connection})
     with command_services() as services:
-        ((one, _),) = _chosen(
-            services, company, connection, options="--company REALM or --connection ID"
-        )
+        ((one, _),) = chosen(services, realm_id=company, connection_id=connection)
         if not actions.release(services.database, one.id, operator()):
             raise fail(
                 f"{name_of(one)} is connected. Disconnect it first:"
@@ -376,19 +380,11 @@ def _fate(one: Connection, *, changed: bool, error: str | None) -> dict[str, Any
 
 
 def _chosen(
-    services: Services,
-    realm_id: str | None,
-    connection_id: str | None,
-    supplier: str | None = None,
-    *,
-    options: str = "--company REALM, --connection ID or --supplier EMAIL",
+    services: Services, realm_id: str | None, connection_id: str | None, supplier: str | None
 ) -> list[Chosen]:
-    if sum(option is not None for option in (realm_id, connection_id, supplier)) != 1:
-        raise fail(f"Name one of {options}.")
-    found = find(services, supplier=supplier, realm_id=realm_id, connection_id=connection_id)
-    if not found:
-        raise fail("No company matches. `infactor-quickbooks connections` lists them.")
-    return found
+    options = ("--company REALM", "--connection ID", "--supplier EMAIL")
+    name_one(dict(zip(options, (realm_id, connection_id, supplier), strict=True)))
+    return chosen(services, supplier=supplier, realm_id=realm_id, connection_id=connection_id)
 
 
 for _name, _function in (

@@ -212,7 +212,9 @@ _PAGE = 500
 
 Limit = Annotated[
     int | None,
-    typer.Option(min=1, help=f"At most so many; default: {SHOWN}, with --json all of them."),
+    typer.Option(
+        min=1, metavar="N", help=f"At most so many; default: {SHOWN}, with --json all of them."
+    ),
 ]
 E = TypeVar("E", AuditEntry, Notice)
 

@@ -4,7 +4,7 @@ import getpass
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +49,28 @@ ById = Annotated[
     str | None,
     typer.Option("--connection", metavar="ID", help="The company whose connection has this id."),
 ]
+
+
+OnlySupplier = Annotated[
+    str | None, typer.Option("--supplier", metavar="EMAIL", help="Only this supplier's.")
+]
+Everybody = Annotated[bool, typer.Option("--all", help="Every connected company.")]
+
+_LARGEST_ID = 2**63 - 1
+
+
+def row_id(text: str) -> int:
+    """Return the id of a row; refuses what no row has, and no database takes."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _LARGEST_ID):
+        raise typer.BadParameter(f"{text!r} is no id.")
+    return int(text)
+
+
+def name_one(given: Mapping[str, object]) -> None:
+    """Exit unless exactly one of these options is there, each by what one types for it."""
+    if sum(value not in (None, False) for value in given.values()) != 1:
+        *others, last = given
+        raise fail(f"Name one of {', '.join(others)} or {last}.")
 
 
 def settings_and_logs(*, quiet: bool = False) -> Settings:
@@ -186,7 +208,7 @@ def find(
     with services.database.read() as session:
         everyone = connections.everyone(session, services.settings.quickbooks_environment)
         chosen = None if supplier is None else named_supplier(session, supplier).id
-    digest = realm_digest(services, realm_id)
+    digest = _realm_digest(services, realm_id)
     return [
         (connection, owner)
         for connection, owner in everyone
@@ -196,7 +218,21 @@ def find(
     ]
 
 
-def realm_digest(services: Services, option: str | None) -> str | None:
+def chosen(
+    services: Services,
+    *,
+    supplier: str | None = None,
+    realm_id: str | None = None,
+    connection_id: str | None = None,
+) -> list[Chosen]:
+    """Return what `find` does; exit if that is nothing."""
+    found = find(services, supplier=supplier, realm_id=realm_id, connection_id=connection_id)
+    if not found:
+        raise fail("No company matches. `infactor-quickbooks connections` lists them.")
+    return found
+
+
+def _realm_digest(services: Services, option: str | None) -> str | None:
     """Return the digest of the company that `--company` names; refuses what no company has."""
     if option is None:
         return None
@@ -213,7 +249,12 @@ def readable(
     connection_id: str | None = None,
 ) -> tuple[list[Chosen], int]:
     """Return the companies that may be read, and how many of the chosen ones are left out."""
-    wanted = find(services, supplier=supplier, realm_id=realm_id, connection_id=connection_id)
+    if (supplier, realm_id, connection_id) == (None, None, None):
+        wanted = find(services)
+        if not wanted:
+            hint("No company is connected, so there is nothing to read.")
+    else:
+        wanted = chosen(services, supplier=supplier, realm_id=realm_id, connection_id=connection_id)
     alive = []
     for connection, owner in wanted:
         if connection.state != ConnectionState.CONNECTED:
@@ -225,10 +266,6 @@ def readable(
             )
         else:
             alive.append((connection, owner))
-    if not wanted and (supplier, realm_id, connection_id) == (None, None, None):
-        hint("No company is connected, so there is nothing to read.")
-    elif not wanted:
-        raise fail("No company matches. `infactor-quickbooks connections` lists them.")
     return alive, len(wanted) - len(alive)
 
 

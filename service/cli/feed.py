@@ -28,7 +28,7 @@ from service.store.event_feed import as_cloud_event
 _PAGE = 500
 _COLUMNS = ("Id", "Happened", "Company", "Type", "Subject", "Attempts", "Next try", "Refused with")
 
-EventId = Annotated[str, typer.Argument(help="The event's id, as `feed` shows it.")]
+EventId = Annotated[str, typer.Argument(metavar="ID", help="The event's id, as `feed` shows it.")]
 
 group = new_typer()
 
@@ -129,8 +129,8 @@ def skip_event(
     EVENTS_URL never gets it. With INFACTOR_API=on it is readable at `/api/v1/events` until it is
     30 days old.
 
-    Exit status: 2 when no refused event has this id, or the last answer was no 4xx. A listener that
-    is down refuses nothing for good, and accepts the event once it is up again.
+    Without --yes, one is skipped only if the last answer was a 4xx: a listener that is down accepts
+    the event once it is up again.
     """
     with command_services() as services:
         environment = services.settings.quickbooks_environment
@@ -161,14 +161,12 @@ def _is_rejected(event: FeedEvent) -> bool:
 @says_what_is_wrong
 def retry_events(
     event: Annotated[
-        str | None, typer.Argument(help="Only the event with this id; else all refused ones.")
+        str | None,
+        typer.Argument(metavar="ID", help="Only the event with this id; else all refused ones."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Send refused events again now, without waiting for their next try.
-
-    Exit status: 2 when there is none.
-    """
+    """Send refused events again now, without waiting for their next try."""
     with command_services() as services:
         environment = services.settings.quickbooks_environment
         count = actions.retry_events(services.database, environment, operator(), event)

@@ -12,9 +12,11 @@ from service.cli.context import (
     ByRealm,
     BySupplier,
     Json,
+    chosen,
     command_services,
     find,
     name_of,
+    name_one,
     named_supplier,
     operator,
 )
@@ -43,15 +45,14 @@ def forget(
     them; the month's count of reads; the audit; and that the company was once connected, so that
     nothing is financed twice if it comes back.
     """
-    if sum((supplier is not None, company is not None)) != 1:
-        raise fail("Name one of --supplier EMAIL or --company REALM.")
+    name_one({"--supplier EMAIL": supplier, "--company REALM": company})
     with command_services() as services:
-        chosen, supplier_id = _chosen(services, supplier, company)
+        companies, supplier_id = _chosen(services, supplier, company)
         if dry_run:
-            rows, farewell = _rehearse(services, chosen, supplier_id)
+            rows, farewell = _rehearse(services, companies, supplier_id)
         else:
-            _confirm(chosen, yes)
-            rows = [_forget(services, connection) for connection in chosen]
+            _confirm(companies, yes)
+            rows = [_forget(services, connection) for connection in companies]
             farewell = forget_supplier(services, supplier_id, operator())
     if as_json:
         answer_json(rows)
@@ -65,20 +66,18 @@ def _chosen(
     services: Services, email: str | None, realm_id: str | None
 ) -> tuple[list[Connection], int]:
     """Return the companies to forget, and their supplier's id."""
-    found = find(services, supplier=email, realm_id=realm_id)
-    if found:
-        return [connection for connection, _ in found], found[0][1].id
+    if email is None:
+        ((connection, owner),) = chosen(services, realm_id=realm_id)
+        return [connection], owner.id
     with services.database.read() as session:
-        owner = named_supplier(session, email) if email else None
-    if owner is None:
-        raise fail("No company matches. `infactor-quickbooks connections` lists them.")
-    return [], owner.id
+        owner = named_supplier(session, email)
+    return [connection for connection, _ in find(services, supplier=email)], owner.id
 
 
-def _confirm(chosen: Sequence[Connection], yes: bool) -> None:
+def _confirm(companies: Sequence[Connection], yes: bool) -> None:
     if yes:
         return
-    names = ", ".join(name_of(connection) for connection in chosen) or "a supplier without company"
+    names = ", ".join(map(name_of, companies)) or "a supplier without company"
     if not sys.stdin.isatty():
         raise fail("This cannot be undone. Say --yes, or --dry-run to see what it would do.")
     hint(f"To be forgotten: {names}. This cannot be undone.")
@@ -98,10 +97,10 @@ def _forget(services: Services, connection: Connection) -> dict[str, Any]:
 
 
 def _rehearse(
-    services: Services, chosen: Sequence[Connection], supplier_id: int
+    services: Services, companies: Sequence[Connection], supplier_id: int
 ) -> tuple[list[dict[str, Any]], Farewell]:
-    forgotten, farewell = rehearse(services, [c.id for c in chosen], supplier_id)
-    rows = [_row(c, f, revoked=None) for c, f in zip(chosen, forgotten, strict=True)]
+    forgotten, farewell = rehearse(services, [c.id for c in companies], supplier_id)
+    rows = [_row(c, f, revoked=None) for c, f in zip(companies, forgotten, strict=True)]
     return rows, farewell
 
 

@@ -18,7 +18,7 @@ def show_guide(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PAGE]",
+            metavar="PAGE",
             help="A page, or a condition such as connection.dead.",
             show_default=False,
         ),

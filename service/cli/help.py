@@ -6,7 +6,8 @@ does, and is nothing for a pipe.
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import typer
@@ -44,28 +45,38 @@ def new_typer(*, completes: bool = False, **attributes: Any) -> typer.Typer:
     )
 
 
-class PlainCommand(TyperCommand):
-    """A command whose help has its examples as a section, each in a line."""
+class _Plain:
+    """Help with its headings in bold, and its examples as a section, each in a line.
+
+    Without a metavar a value is shown by the last word of its name, as `--simulator-port PORT`.
+    """
+
+    epilog: str | None
+    params: list[Any]
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        for param in self.params:
+            param.metavar = param.metavar or param.name.rpartition("_")[2].upper()
 
     def get_help(self, ctx: Any) -> str:
-        """Return the help, its headings in bold."""
-        return _with_headings(super().get_help(ctx))
+        """Return the help."""
+        text: str = super().get_help(ctx)  # type: ignore[misc]
+        return _HEADING.sub(lambda found: typer.style(found[0], bold=True), text)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the examples."""
-        _write_examples(self.epilog, formatter)
+        if self.epilog:
+            with formatter.section("Examples"):
+                formatter.write(textwrap.indent(self.epilog, "  ") + "\n")
 
 
-class PlainGroup(TyperGroup):
+class PlainCommand(_Plain, TyperCommand):
+    """A command with plain help."""
+
+
+class PlainGroup(_Plain, TyperGroup):
     """A group whose help lists its commands under headings, each with all of its summary."""
-
-    def get_help(self, ctx: Any) -> str:
-        """Return the help, its headings in bold."""
-        return _with_headings(super().get_help(ctx))
-
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write the examples."""
-        _write_examples(self.epilog, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write a section for each panel, with the first paragraph of each command's help."""
@@ -82,15 +93,3 @@ def _by_panel(commands: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
         summary = (command.help or "").partition("\n\n")[0]
         panels.setdefault(panel, []).append((name, " ".join(summary.split())))
     return panels
-
-
-def _with_headings(text: str) -> str:
-    return _HEADING.sub(lambda found: typer.style(found[0], bold=True), text)
-
-
-def _write_examples(epilog: str | None, formatter: Any) -> None:
-    lines: Sequence[str] = (epilog or "").splitlines()
-    if lines:
-        with formatter.section("Examples"):
-            for line in lines:
-                formatter.write(f"  {line}\n")

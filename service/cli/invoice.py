@@ -23,9 +23,9 @@ _MOST_NAMED = 20
 @says_what_is_wrong
 def show_invoice(
     invoice: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="Its id in Infactor, or in QuickBooks.")
+        str | None, typer.Argument(metavar="ID", help="Its id in Infactor, or in QuickBooks.")
     ] = None,
-    number: Annotated[str | None, typer.Option(help="Its number instead.")] = None,
+    number: Annotated[str | None, typer.Option(metavar="N", help="Its number instead.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show everything known of one invoice: why it is held, its history, events and findings.

@@ -17,7 +17,15 @@ from service.cli.console import (
     show_table,
     utc_cell,
 )
-from service.cli.context import Json, command_services, name_of, named_supplier, operator
+from service.cli.context import (
+    Json,
+    OnlySupplier,
+    command_services,
+    name_of,
+    named_supplier,
+    operator,
+    row_id,
+)
 from service.database.tables import Document, Invoice
 from service.infactor.rules.catalogue import word
 from service.infactor.wording import status
@@ -33,7 +41,7 @@ _PAGE = 500
 
 @says_what_is_wrong
 def show_invoices(
-    supplier: Annotated[str | None, typer.Option(help="Only this supplier's (e-mail).")] = None,
+    supplier: OnlySupplier = None,
     held: Annotated[bool, typer.Option("--held", help="Also those that are held back.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -166,8 +174,12 @@ def show_findings(
 
 @says_what_is_wrong
 def acknowledge(
-    finding: Annotated[int, typer.Option("--finding", min=1, help="Its id, as `findings` has it.")],
-    note: Annotated[str, typer.Option(help="What you did about it, for the next person.")],
+    finding: Annotated[
+        int, typer.Option(metavar="ID", parser=row_id, help="Its id, as `findings` has it.")
+    ],
+    note: Annotated[
+        str, typer.Option(metavar="TEXT", help="What you did about it, for the next person.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Acknowledge a finding: stop alerting on it unless it changes.

@@ -10,11 +10,10 @@ from service.cli.console import (
     answer,
     answer_json,
     fail,
-    hint_at_more,
     says_what_is_wrong,
-    show_table,
+    show_list,
 )
-from service.cli.context import Json, command_services, named_supplier
+from service.cli.context import Json, OnlySupplier, command_services, named_supplier
 from service.kit.clock import now
 from service.kit.spreadsheet import lines
 from service.queries.ledger import AGES, LedgerEntry, columns, ledger, row
@@ -24,7 +23,7 @@ from service.wording import money
 
 @says_what_is_wrong
 def show_ledger(
-    supplier: Annotated[str | None, typer.Option(help="Only this supplier's (e-mail).")] = None,
+    supplier: OnlySupplier = None,
     limit: Limit = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="As a CSV file, on stdout.")] = False,
     as_json: Json = False,
@@ -60,17 +59,11 @@ def show_ledger(
         for cells in (columns(), *(list(row(one).values()) for one in found)):
             answer(lines([cells]).rstrip())
         return
-    shown = limit or SHOWN
-    show_table(
-        "Ledger",
-        (
-            *("Buyer", "Company", "Due in all", *(f"{name}" for name in AGES)),
-            *("Share", "Dilution", "Days to pay", "Invoices", "First", "Largest"),
-        ),
-        (_line(one) for one in found[:shown]),
+    headings = (
+        *("Buyer", "Company", "Due in all", *AGES),
+        *("Share", "Dilution", "Days to pay", "Invoices", "First", "Largest"),
     )
-    if len(found) > shown:
-        hint_at_more(shown)
+    show_list("Ledger", headings, map(_line, found), limit)
 
 
 def _line(one: LedgerEntry) -> tuple[object, ...]:

@@ -10,6 +10,7 @@ from service.cli.context import (
     Json,
     command_services,
     missing_file,
+    name_one,
     named_supplier,
     operator,
     settings_and_logs,
@@ -29,17 +30,18 @@ _REFUSED = {
     Refusal.NOT_VERIFIED: "has not verified the account with this e-mail address yet.",
 }
 
-Email = Annotated[str, typer.Argument(help="The supplier's e-mail address in Infactor.")]
+_EMAIL = typer.Argument(help="The supplier's e-mail address in Infactor.")
 
 
 @says_what_is_wrong
 def connect_url(
-    email: Annotated[
-        str | None, typer.Argument(help="The supplier's e-mail address in Infactor.")
-    ] = None,
+    email: Annotated[str | None, _EMAIL] = None,
     connection: Annotated[
         str | None,
-        typer.Option(help="In place of EMAIL: the supplier of this connection, to connect again."),
+        typer.Option(
+            metavar="ID",
+            help="In place of EMAIL: the supplier of this connection, to connect again.",
+        ),
     ] = None,
     name: Annotated[str, typer.Option(help="The supplier's name, as Infactor shows it.")] = "",
     address: Annotated[str, typer.Option(help="The supplier's address in Infactor.")] = "",
@@ -52,8 +54,7 @@ def connect_url(
     """Print a link for a supplier to connect QuickBooks."""
     from service import links
 
-    if (email is None) == (connection is None):
-        raise fail("Name either EMAIL or --connection ID.")
+    name_one({"EMAIL": email, "--connection ID": connection})
     settings = settings_and_logs(quiet=True)
     whose = email if email is not None else _supplier_of(connection or "")
     _check(whose.strip(), name.strip(), address.strip())
@@ -71,7 +72,7 @@ def connect_url(
 
 
 @says_what_is_wrong
-def supplier_url(email: Email, as_json: Json = False) -> None:
+def supplier_url(email: Annotated[str, _EMAIL], as_json: Json = False) -> None:
     """Print a link to a supplier's own pages."""
     from service import links
 
@@ -214,7 +215,7 @@ def _known_name(settings: Settings, email: str) -> str | None:
 
 
 @says_what_is_wrong
-def log_out(email: Email, as_json: Json = False) -> None:
+def log_out(email: Annotated[str, _EMAIL], as_json: Json = False) -> None:
     """Log a supplier out in every browser, as when a device is lost.
 
     Their companies stay connected. A link from `supplier-url` logs in again until it is 24 hours

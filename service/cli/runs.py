@@ -33,13 +33,16 @@ from service.cli.console import (
 from service.cli.context import (
     ById,
     ByRealm,
+    BySupplier,
     Chosen,
+    Everybody,
     Json,
     check_invoice,
     command_services,
     instant,
     meant,
     name_of,
+    name_one,
     nudge,
     operator,
     readable,
@@ -180,16 +183,21 @@ def _show(progress: Progress, bar: Any, seen: Followed) -> None:
 
 @says_what_is_wrong
 def backfill(
-    supplier: Annotated[str | None, typer.Option(help="All companies of this supplier.")] = None,
-    company: Annotated[str | None, typer.Option(help="The company with this realm id.")] = None,
-    everybody: Annotated[bool, typer.Option("--all", help="Every connected company.")] = False,
+    supplier: BySupplier = None,
+    company: ByRealm = None,
+    everybody: Everybody = False,
     since: Annotated[
         str | None,
-        typer.Option(help="Only what changed in QuickBooks since: 2026-01-31, or with a time."),
+        typer.Option(
+            metavar="WHEN",
+            help="Only what changed in QuickBooks since: 2026-01-31, or with a time.",
+        ),
     ] = None,
     invoice: Annotated[
         str | None,
-        typer.Option(help="Only the invoice with this QuickBooks Id, which is not its number."),
+        typer.Option(
+            metavar="ID", help="Only the invoice with this QuickBooks Id, which is not its number."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write nothing; show what would change and its cost.")
@@ -202,11 +210,9 @@ def backfill(
 ) -> None:
     """Import past invoices. If a backfill of the company is running, you join it.
 
-    Exit status: 0 when everything is recorded, 1 when something failed or a company had to be
-    left out, 2 for bad options.
+    Exit status: 1 when something failed, or a company had to be left out.
     """
-    if sum((supplier is not None, company is not None, everybody)) != 1:
-        raise fail("Name one of --supplier EMAIL, --company REALM or --all.")
+    name_one({"--supplier EMAIL": supplier, "--company REALM": company, "--all": everybody})
     check_invoice(invoice)
     if invoice is not None and since is not None:
         raise fail("--invoice and --since exclude each other.")
@@ -373,7 +379,7 @@ _ABOUT_AHEAD = (
 def reconcile(
     company: ByRealm = None,
     connection: ById = None,
-    everybody: Annotated[bool, typer.Option("--all", help="Every connected company.")] = False,
+    everybody: Everybody = False,
     fix: Annotated[
         bool,
         typer.Option("--fix", help="Fix what differs, from QuickBooks; else only report."),
@@ -394,11 +400,9 @@ def reconcile(
     Reads every invoice of the company, 1,000 a read. Once a day the service checks for
     what its events did not tell, which costs one read where nothing changed.
 
-    Exit status: 0 when nothing differs, or everything was fixed; 1 when a difference is left, or
-    a company had to be left out; 2 for bad options.
+    Exit status: 1 when a difference is left, or a company had to be left out.
     """
-    if sum((company is not None, connection is not None, everybody)) != 1:
-        raise fail("Name one of --company REALM, --connection ID or --all.")
+    name_one({"--company REALM": company, "--connection ID": connection, "--all": everybody})
     if overrule and not fix:
         raise fail("--overrule fixes, so it needs --fix.")
 

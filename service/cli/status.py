@@ -33,7 +33,7 @@ _PROCESSES = {"receiver": RECEIVER, "worker": CLOCK}
 def status(as_json: Json = False) -> None:
     """Show what is wrong, since when, and what to do; then the figures.
 
-    Exit status: 0 when nothing is wrong, 1 when anything is, 3 when the database does not answer.
+    Exit status: 0 when nothing is wrong, 1 when anything is.
     """
     with command_services() as services:
         at = now()
@@ -135,7 +135,7 @@ def try_alerts(as_json: Json = False) -> None:
 
     If all accept it, alerts that could not be sent before are sent within seconds.
 
-    Exit status: 0 when all accept it, 1 when one does not, 2 when there is none.
+    Exit status: 1 when one does not accept it.
     """
     with command_services() as services:
         if not services.alert_channels:

@@ -3,18 +3,20 @@
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from service.cli.console import answer, answer_json, fail, says_what_is_wrong
+from service.cli.console import answer, answer_json, says_what_is_wrong
 from service.cli.context import (
     ByRealm,
     BySupplier,
     Chosen,
+    Everybody,
     Json,
     command_services,
     name_of,
+    name_one,
     nudge,
     operator,
     readable,
@@ -38,14 +40,14 @@ _NOT_TAKEN = (
 )
 
 Ended = tuple[str | None, str | None]
-"""The result of a company's notice, and its error; one of them is None."""
+"""The result of a company's event, and its error; one of them is None."""
 
 
 @says_what_is_wrong
 def sync(
     supplier: BySupplier = None,
     company: ByRealm = None,
-    everybody: Annotated[bool, typer.Option("--all", help="Every connected company.")] = False,
+    everybody: Everybody = False,
     as_json: Json = False,
 ) -> None:
     """Read every change since the last sync now, and process waiting events.
@@ -53,8 +55,7 @@ def sync(
     Exit status: 1 when a company could not be read or had to be left out; what was asked for is
     then retried automatically.
     """
-    if sum((supplier is not None, company is not None, everybody)) != 1:
-        raise fail("Name one of --supplier EMAIL, --company REALM or --all.")
+    name_one({"--supplier EMAIL": supplier, "--company REALM": company, "--all": everybody})
     with command_services() as services:
         services.leases.start()
         chosen, left_out = readable(services, supplier, company)

@@ -19,24 +19,25 @@ from service.cli.console import (
     utc_cell,
 )
 from service.cli.context import (
+    ByRealm,
     Json,
     check_invoice,
+    chosen,
     command_services,
+    find,
     instant,
     meant,
     nudge,
     operator,
-    realm_digest,
+    row_id,
 )
 from service.database.tables import Connection, Notice
 from service.domain import ConnectionState, NoticeStatus
 from service.operations import actions
 from service.queries import notices
 from service.services import Services
-from service.store import connections
 from service.wording import what, why
 
-_LARGEST_ID = 2**63 - 1
 _COLUMNS = (
     *("Id", "Received", "Company", "What", "Status", "Why"),
     *("Attempts", "Next try", "Times", "intuit_tid"),
@@ -110,26 +111,28 @@ def _row(notice: Notice, company: Connection | None) -> dict[str, Any]:
 def replay(
     event: Annotated[
         int | None,
-        typer.Option(min=1, max=_LARGEST_ID, help="The event with this id, as `webhooks` shows."),
+        typer.Option(
+            metavar="ID", parser=row_id, help="The event with this id, as `webhooks` has it."
+        ),
     ] = None,
     invoice: Annotated[
         str | None,
-        typer.Option(help="Those about the invoice with this QuickBooks Id, not its number."),
+        typer.Option(
+            metavar="ID", help="Those about the invoice with this QuickBooks Id, not its number."
+        ),
     ] = None,
-    company: Annotated[
-        str | None, typer.Option(help="Those of the company with this realm id.")
-    ] = None,
+    company: ByRealm = None,
     since: Annotated[
         str | None,
-        typer.Option(help="Those received since: 2026-01-31, or with a time."),
+        typer.Option(metavar="WHEN", help="Those received since, as 2026-01-31T08:00Z."),
     ] = None,
-    until: Annotated[str | None, typer.Option(help="And before: the same forms.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="WHEN", help="And before.")] = None,
     as_json: Json = False,
 ) -> None:
     """Retry webhook events that failed or are done; safe to repeat.
 
     A company whose calls pause after an error is called at once. Several options
-    together choose what fits all of them. Exit status: 2 when nothing does.
+    together choose what fits all of them.
     """
     if all(option is None for option in (event, invoice, company, since)):
         raise fail("Name at least one of --event ID, --invoice ID, --company REALM, --since WHEN.")
@@ -138,7 +141,8 @@ def replay(
     if begin is not None and end is not None and end <= begin:
         raise fail("--until must be later than --since.")
     with command_services() as services:
-        known = _companies(services, company)
+        found = find(services) if company is None else chosen(services, realm_id=company)
+        known = {one.id: one for one, _ in found}
         count, whose = actions.replay(
             services.database,
             list(known),
@@ -164,19 +168,6 @@ def replay(
 
 def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
-
-
-def _companies(services: Services, realm_id: str | None) -> dict[str, Connection]:
-    """Return {connection id: connection} of this environment, or of this realm id; exits if
-    unknown.
-    """
-    with services.database.read() as session:
-        everyone = connections.everyone(session, services.settings.quickbooks_environment)
-    digest = realm_digest(services, realm_id)
-    known = {c.id: c for c, _ in everyone if digest in (None, c.realm_digest)}
-    if realm_id is not None and not known:
-        raise fail("No company matches. `infactor-quickbooks connections` lists them.")
-    return known
 
 
 def _send(services: Services, companies: Collection[Connection]) -> None:

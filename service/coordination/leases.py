@@ -6,17 +6,19 @@ Times are seconds of the database's own clock, so that no two machines' clocks a
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import cache
 from uuid import uuid4
 
 import structlog
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import Float, String, bindparam, delete, or_, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert
 
-from service.database.engine import Database
+from service.database.engine import Database, after_commit
 from service.database.tables import Lease
 from service.database.types import LONGEST_FENCE, database_now, is_over
-from service.database.upsert import insert
+from service.database.upsert import insert_for
 
 log = structlog.get_logger(__name__)
 
@@ -41,21 +43,30 @@ def acquire(
 
     With `spacing`, it is also refused until that many seconds after it was last taken.
     """
+    statement = _acquiring(session.get_bind().dialect.name, spaced=spacing > 0)
+    given = {"lease": name, "by": owner, "seconds": seconds}
+    if spacing:
+        given["spacing"] = spacing
+    return session.connection().execute(statement, given).first() is not None
+
+
+@cache
+def _acquiring(dialect: str, *, spaced: bool) -> ReturningInsert[str]:
     now = database_now()
-    statement = insert(session, Lease).values(
-        name=name, owner=owner, taken_at=now, until=now + seconds
+    owner = bindparam("by", type_=String)
+    until = now + bindparam("seconds", type_=Float)
+    statement = insert_for(dialect, Lease).values(
+        name=bindparam("lease"), owner=owner, taken_at=now, until=until
     )
     free = is_over(Lease.until)
-    if spacing:
+    if spaced:
+        spacing = bindparam("spacing", type_=Float)
         free &= or_(Lease.taken_at <= now - spacing, Lease.taken_at > now + LONGEST_FENCE)
-    taken = session.execute(
-        statement.on_conflict_do_update(
-            index_elements=[Lease.name],
-            set_={"owner": owner, "taken_at": now, "until": now + seconds},
-            where=free,
-        ).returning(Lease.name)
-    )
-    return taken.first() is not None
+    return statement.on_conflict_do_update(
+        index_elements=[Lease.name],
+        set_={"owner": owner, "taken_at": now, "until": until},
+        where=free,
+    ).returning(Lease.name)
 
 
 def extend(session: Session, names: Collection[str], owner: str) -> None:
@@ -68,28 +79,42 @@ def extend(session: Session, names: Collection[str], owner: str) -> None:
     )
 
 
-def release(session: Session, name: str, owner: str) -> None:
-    """Give the lease back, keeping when it was taken for the next one's spacing.
+def release(session: Session, name: str, owner: str, *, spacing: float = 0.0) -> float | None:
+    """Give the lease back; return the seconds until it may be taken again by its spacing.
 
-    It loses its owner, so that a heartbeat that is already on its way does not extend it.
+    None if the owner does not hold it. When it was taken is kept. It loses its owner, so that a
+    heartbeat that is already on its way does not extend it.
     """
-    session.execute(
-        update(Lease).where(Lease.name == name, Lease.owner == owner).values(until=0.0, owner="")
-    )
+    given = {"lease": name, "by": owner}
+    taken = session.connection().execute(_RELEASE, given).scalar_one_or_none()
+    return None if taken is None else _left(taken, spacing)
+
+
+_RELEASE = (
+    update(Lease)
+    .where(Lease.name == bindparam("lease"), Lease.owner == bindparam("by"))
+    .values(until=0.0, owner="")
+    .returning(Lease.taken_at - database_now())
+)
 
 
 def wait_seconds(session: Session, name: str, spacing: float) -> float | None:
     """Return the seconds until `name` may be taken by its spacing; None while somebody holds it."""
-    now = database_now()
-    row = session.execute(
-        select(~is_over(Lease.until), Lease.taken_at - now).where(Lease.name == name)
-    ).first()
+    row = session.execute(_LOOK, {"lease": name}).first()
     if row is None:
         return 0.0
-    held, taken_ago = row
-    if held:
-        return None
-    return 0.0 if taken_ago > LONGEST_FENCE else max(0.0, taken_ago + spacing)
+    held, taken = row
+    return None if held else _left(taken, spacing)
+
+
+_LOOK = select(~is_over(Lease.until), Lease.taken_at - database_now()).where(
+    Lease.name == bindparam("lease")
+)
+
+
+def _left(taken: float, spacing: float) -> float:
+    """Return how much of the spacing is left; `taken` is in seconds from now, so below zero."""
+    return 0.0 if taken > LONGEST_FENCE else max(0.0, taken + spacing)
 
 
 def prune(session: Session, older_than_seconds: float) -> None:
@@ -130,21 +155,44 @@ class HeldLeases:
     def hold(self, name: str, *, spacing: float = 0.0) -> Iterator[bool]:
         """Give True while this block alone has the lease, False if somebody else has it."""
         with self._database.statement() as session:
-            mine = self._free_here(name) and acquire(session, name, self.owner, spacing=spacing)
+            mine = self._acquire(session, name, spacing)
         if not mine:
             yield False
             return
-        with self._lock:
-            self._names.add(name)
+        self._extend(name)
         try:
             yield True
         finally:
-            with self._lock:
-                self._names.discard(name)
             self._give_back(name)
+
+    @contextmanager
+    def join(self, name: str, *, spacing: float = 0.0) -> Iterator["JoinedLease"]:
+        """Give a lease for the block to take, and give back, in transactions of its own.
+
+        If the block has not given it back, it is given back at the end.
+        """
+        lease = JoinedLease(self, name, spacing)
+        try:
+            yield lease
+        finally:
+            if lease.is_held:
+                self._give_back(name)
+
+    def _acquire(self, session: Session, name: str, spacing: float) -> bool:
+        return self._free_here(name) and acquire(session, name, self.owner, spacing=spacing)
+
+    def _extend(self, name: str) -> None:
+        """Let the heartbeat extend the lease from now on."""
+        with self._lock:
+            self._names.add(name)
+
+    def _forget(self, name: str) -> None:
+        with self._lock:
+            self._names.discard(name)
 
     def _give_back(self, name: str) -> None:
         """Release the lease, over a new connection if the first one has gone; else it lapses."""
+        self._forget(name)
         for is_last in (False, True):
             try:
                 with self._database.statement() as session:
@@ -174,3 +222,46 @@ class HeldLeases:
             except Exception as e:
                 # Three beats may fail before a lease lapses.
                 log.warning("lease.not_extended", error=type(e).__name__)
+
+
+class JoinedLease:
+    """A lease that is taken and given back in its holder's own transactions, once each.
+
+    So it is held, or free again, from the moment at which they are committed.
+    """
+
+    def __init__(self, leases: HeldLeases, name: str, spacing: float) -> None:
+        self.is_held = False
+        self._leases = leases
+        self._name = name
+        self._spacing = spacing
+
+    def take(self, session: Session) -> bool:
+        """Take the lease unless another holds it, or took it within the spacing; return whether it
+        was taken.
+
+        Waits for the transaction in which another gives it back at this moment.
+        """
+        if not self._leases._acquire(session, self._name, self._spacing):
+            return False
+        after_commit(session, self._note_taken)
+        return True
+
+    def wait_seconds(self, session: Session) -> float | None:
+        """Return the seconds until it may be taken; None while somebody holds it."""
+        return wait_seconds(session, self._name, self._spacing)
+
+    def release(self, session: Session) -> float | None:
+        """Give the lease back; return the seconds until it may be taken again, None if it had
+        lapsed and somebody else has it.
+        """
+        after_commit(session, self._note_released)
+        return release(session, self._name, self._leases.owner, spacing=self._spacing)
+
+    def _note_taken(self) -> None:
+        self.is_held = True
+        self._leases._extend(self._name)
+
+    def _note_released(self) -> None:
+        self.is_held = False
+        self._leases._forget(self._name)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     ColumnElement,
     DateTime,
     Dialect,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Numeric,
     Text,
     bindparam,
+    literal,
     literal_column,
     or_,
 )
@@ -87,26 +89,57 @@ class Money(TypeDecorator[Decimal]):
         return Decimal(value).scaleb(-6) if dialect.name == "sqlite" else Decimal(value)
 
 
+class _MoneySum(Money):
+    """A sum, on SQLite as a text of whole units and millionths: it may be beyond whole numbers."""
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        sqlite = dialect.name == "sqlite"
+        return dialect.type_descriptor(Text() if sqlite else Numeric(asdecimal=True))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        if value is None or dialect.name != "sqlite":
+            return super().process_result_value(value, dialect)
+        units, millionths = map(int, value.split())
+        return units + Decimal(millionths).scaleb(-6)
+
+
 class money_sum(FunctionElement[Any]):
-    """The sum of amounts, as Money; NULL of none.
+    """The exact sum of amounts; NULL of none. SQL cannot compare or add it: see `rough_sum`."""
 
-    A SUM that is beyond SQLite's whole numbers is an error there. So it sums whole units and the
-    rest apart: then only such a sum is rounded, to 15 digits.
-    """
-
-    type = Money()
+    type = _MoneySum()
     inherit_cache = True
 
 
 @compiles(money_sum, "sqlite")
 def _sqlite_money_sum(element: money_sum, compiler: SQLCompiler, **kw: Any) -> str:
     # Each with parameters of its own, which SQLite takes by their places.
-    units, rest = (compiler.process(element.clauses, **kw) for _ in range(2))
-    return f"(SUM({units} / 1000000) * 1000000 + SUM({rest} % 1000000))"
+    units, millionths = (compiler.process(element.clauses, **kw) for _ in range(2))
+    return f"(SUM({units} / 1000000) || ' ' || SUM({millionths} % 1000000))"
 
 
 @compiles(money_sum)
 def _postgresql_money_sum(element: money_sum, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"SUM({compiler.process(element.clauses, **kw)})"
+
+
+class rough_sum(FunctionElement[float]):
+    """The sum of amounts to sort by and to take shares of; NULL of none.
+
+    On SQLite it is of millionths, and rounded to 15 digits: a SUM of whole numbers that is beyond
+    them is an error there.
+    """
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(rough_sum, "sqlite")
+def _sqlite_rough_sum(element: rough_sum, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"SUM({compiler.process(element.clauses, **kw)} * 1.0)"
+
+
+@compiles(rough_sum)
+def _postgresql_rough_sum(element: rough_sum, compiler: SQLCompiler, **kw: Any) -> str:
     return f"SUM({compiler.process(element.clauses, **kw)})"
 
 
@@ -127,6 +160,13 @@ def condition(sql: str) -> ColumnElement[bool]:
     """Return a partial index's condition as it is written there, or SQLite would not use it."""
     # Without a type: of a Boolean, SQLAlchemy asks `(…) = 1` of SQLite, which is another one.
     return cast(ColumnElement[bool], literal_column(f"({sql})"))
+
+
+def written_out(value: str) -> ColumnElement[str]:
+    """Return the text as a part of the statement, where the databases recognise the condition of a
+    partial index, or what is grouped by.
+    """
+    return literal(value, literal_execute=True)
 
 
 class Many(TypeDecorator[Sequence[Any]]):
@@ -204,15 +244,38 @@ LONGEST_FENCE = 60.0
 """The longest, in seconds, that a lease or a breaker keeps others out."""
 
 
+Moment = datetime | BindParameter[datetime]
+"""A time, or the parameter of a statement that is built once; see `moments`."""
+
+NOW = bindparam("now", type_=Instant)
+
+
 def has_come(
-    due_at: SQLCoreOperations[Any], now: datetime, longest: timedelta = LONGEST_PAUSE
+    due_at: SQLCoreOperations[Any], now: Moment, longest: timedelta = LONGEST_PAUSE
 ) -> ColumnElement[bool]:
     """A condition: this time, if there is one, has come; nobody waits longer than `longest`.
 
     A time that lies further ahead was written by a clock that has been set back since. It counts as
     over: else work would stand still until the clock is there again.
     """
-    return or_(due_at.is_(None), due_at <= now, due_at > now + longest)
+    return or_(due_at.is_(None), due_at <= now, due_at > _after(now, longest))
+
+
+def _after(now: Moment, longest: timedelta) -> Moment:
+    if isinstance(now, datetime):
+        return now + longest
+    return bindparam(_name_after(longest), type_=Instant)
+
+
+def _name_after(longest: timedelta) -> str:
+    return f"now_and_{longest.total_seconds():.0f}"
+
+
+def moments(now: datetime, *longest: timedelta) -> dict[str, datetime]:
+    """Return the parameters of a statement that asks whether times have come by NOW, each waiting
+    no longer than one of these.
+    """
+    return {"now": now, **{_name_after(one): now + one for one in longest}}
 
 
 def waits(due_at: datetime | None, now: datetime) -> bool:
@@ -220,7 +283,9 @@ def waits(due_at: datetime | None, now: datetime) -> bool:
     return due_at is not None and now < due_at <= now + LONGEST_PAUSE
 
 
-def is_over(until: SQLCoreOperations[Any], longest: float = LONGEST_FENCE) -> ColumnElement[bool]:
+def is_over(
+    until: SQLCoreOperations[Any], longest: float | BindParameter[float] = LONGEST_FENCE
+) -> ColumnElement[bool]:
     """A condition: a moment of the database's clock has passed; see `has_come`."""
     now = database_now()
     return or_(until <= now, until > now + longest)

@@ -27,10 +27,6 @@ class MappedDocument(Mapping[str, Any]):
         """`text` is an object in compact JSON."""
         self._text = text
 
-    @classmethod
-    def of(cls, mapped: Mapping[str, Any]) -> "MappedDocument":
-        return cls(exact_json.encode(mapped))
-
     def with_texts(self, texts: Mapping[str, str]) -> "MappedDocument":
         """Return the document with these fields set to these texts."""
         own = {name: exact_json.encoded(text) for name, text in texts.items()}

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class WarningCode(StrEnum):
@@ -28,66 +29,76 @@ class InvoiceWarning:
     value: str = ""
 
 
-_WARNINGS = {
-    WarningCode.NO_INVOICE_NUMBER: (
+class _Words(NamedTuple):
+    """What is said of a warning: what is wrong, what was done once it is right, and what to do."""
+
+    field: str
+    title: str
+    fixed: str
+    text: str
+
+
+_WORDS = {
+    WarningCode.NO_INVOICE_NUMBER: _Words(
         "DocNumber",
+        "No invoice number",
+        "Invoice number added",
         "This invoice has no number. In QuickBooks, open the invoice, enter 'Invoice no.', "
         "and save.",
     ),
-    WarningCode.NO_DUE_DATE: (
+    WarningCode.NO_DUE_DATE: _Words(
         "DueDate",
+        "No due date",
+        "Due date added",
         "This invoice has no due date, so Infactor can't show the days to payout. "
         "In QuickBooks, open the invoice, enter 'Due date', and save.",
     ),
-    WarningCode.NO_BUYER_NAME: (
+    WarningCode.NO_BUYER_NAME: _Words(
         "CustomerRef",
+        "No customer",
+        "Customer added",
         "This invoice has no customer, so Infactor can't show who the buyer is. "
         "In QuickBooks, open the invoice, choose the customer, and save.",
     ),
-    WarningCode.NO_BUYER_EMAIL: (
+    WarningCode.NO_BUYER_EMAIL: _Words(
         "BillEmail",
+        "No valid e-mail address",
+        "E-mail address added",
         "The buyer has no valid e-mail address, so they can't see this invoice. In QuickBooks, "
         "open the customer, enter the e-mail they use in Infactor, and save. This fixes all their "
         "invoices that have no e-mail address of their own.",
     ),
-    WarningCode.UNUSABLE_BILL_EMAIL: (
+    WarningCode.UNUSABLE_BILL_EMAIL: _Words(
         "BillEmail",
+        "The e-mail address on the invoice is not valid",
+        "E-mail address corrected",
         "The e-mail address on this invoice is not valid, so we use the customer's. "
         "In QuickBooks, open the invoice, correct 'Customer email', and save.",
     ),
-    WarningCode.TOO_MANY_LINES: (
+    WarningCode.TOO_MANY_LINES: _Words(
         "Line",
+        "Too many lines",
+        "Lines fit now",
         "This invoice has more lines than Infactor can show. The last ones are missing there; its "
         "totals are right. To show all lines, open the invoice in QuickBooks, move some of its "
         "lines to another invoice, and save.",
     ),
-    WarningCode.UNNAMED_CURRENCY: (
+    WarningCode.UNNAMED_CURRENCY: _Words(
         "CurrencyRef",
+        "The currency is not certain",
+        "Currency corrected",
         "The currency of this invoice is not certain: its country, customer or exchange rate "
         "doesn't fit. In QuickBooks, open the invoice, correct the currency, the exchange rate or "
         "the country of the billing address, and save.",
     ),
-    WarningCode.BUYER_NOT_REGISTERED: (
+    WarningCode.BUYER_NOT_REGISTERED: _Words(
         "BillEmail",
+        "Not signed up to Infactor",
+        "Buyer signed up",
         "This buyer hasn't signed up to Infactor with this e-mail address, so they can't see the "
         "invoice. Ask them to sign up with it. If they use a different address in Infactor, "
         "enter that one in QuickBooks: open the customer, change 'Email', and save.",
     ),
-}
-
-
-_TITLES = {
-    WarningCode.NO_INVOICE_NUMBER: ("No invoice number", "Invoice number added"),
-    WarningCode.NO_DUE_DATE: ("No due date", "Due date added"),
-    WarningCode.NO_BUYER_NAME: ("No customer", "Customer added"),
-    WarningCode.NO_BUYER_EMAIL: ("No valid e-mail address", "E-mail address added"),
-    WarningCode.UNUSABLE_BILL_EMAIL: (
-        "The e-mail address on the invoice is not valid",
-        "E-mail address corrected",
-    ),
-    WarningCode.TOO_MANY_LINES: ("Too many lines", "Lines fit now"),
-    WarningCode.UNNAMED_CURRENCY: ("The currency is not certain", "Currency corrected"),
-    WarningCode.BUYER_NOT_REGISTERED: ("Not signed up to Infactor", "Buyer signed up"),
 }
 
 UNSEEN_BY_BUYER = frozenset({WarningCode.NO_BUYER_EMAIL, WarningCode.BUYER_NOT_REGISTERED})
@@ -96,14 +107,14 @@ UNSEEN_BY_BUYER = frozenset({WarningCode.NO_BUYER_EMAIL, WarningCode.BUYER_NOT_R
 
 def title(code: WarningCode) -> str:
     """Return what is wrong in a few words."""
-    return _TITLES[code][0]
+    return _WORDS[code].title
 
 
 def fixed(code: WarningCode) -> str:
     """Return what was done in a few words, once it is no longer wrong."""
-    return _TITLES[code][1]
+    return _WORDS[code].fixed
 
 
 def warning(code: WarningCode, value: str = "") -> InvoiceWarning:
-    field, text = _WARNINGS[code]
-    return InvoiceWarning(code=code, field=field, text=text, value=value)
+    words = _WORDS[code]
+    return InvoiceWarning(code=code, field=words.field, text=words.text, value=value)

@@ -6,6 +6,7 @@ What looks like a token, a code, an e-mail address or a realm id is redacted.
 import logging
 import re
 import sys
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, TextIO
@@ -104,6 +105,7 @@ def configure(level: str = "INFO", log_format: str = "auto") -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         theirs = logging.getLogger(name)
         theirs.handlers.clear()
+        theirs.filters = [OnceAMinute()]
         theirs.propagate = name != "uvicorn.access"  # ours has route templates in place of URLs
     sys.excepthook = _log_crash
 
@@ -112,6 +114,29 @@ class _StandardError(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr  # a progress bar replaces it while it is shown
         super().emit(record)
+
+
+class OnceAMinute(logging.Filter):
+    """Lets a warning pass that did not within the last minute.
+
+    uvicorn warns of each request that it cannot read: who sends enough of them fills the disk.
+    """
+
+    _SECONDS = 60.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record may be logged."""
+        if record.levelno != logging.WARNING:
+            return True
+        text, at = str(record.msg), time.monotonic()
+        if at - self._passed_at.get(text, -self._SECONDS) < self._SECONDS:
+            return False
+        self._passed_at[text] = at
+        return True
 
 
 def _log_crash(

@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, bindparam, func, literal, or_, select
+from sqlalchemy import and_, bindparam, func, or_, select
 from sqlalchemy.orm import aliased
 
 from service.database.tables import Connection, Notice, Run, WebhookAnswers
+from service.database.types import written_out
 from service.domain import ConnectionState, NoticeStatus, RunCause, RunKind, RunState
 from service.monitoring.facts import Facts
 from service.queries import notices
 
-# Written out in the query, where the databases recognise the condition of a partial index.
-_PENDING = literal(NoticeStatus.PENDING.value, literal_execute=True)
-_FAILED = literal(NoticeStatus.FAILED.value, literal_execute=True)
-_ACTIVE = literal(RunState.ACTIVE.value, literal_execute=True)
+_PENDING = written_out(NoticeStatus.PENDING)
+_FAILED = written_out(NoticeStatus.FAILED)
+_ACTIVE = written_out(RunState.ACTIVE)
 # Earlier in the month, a forecast would be a guess.
 _ENOUGH = timedelta(days=1)
 

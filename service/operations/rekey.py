@@ -46,6 +46,8 @@ def _connection(connection: Connection, vault: Vault) -> None:
         connection.access_sealed = _again(vault, connection.access_sealed, connection, "access")
     if connection.refresh_sealed is not None:
         connection.refresh_sealed = _again(vault, connection.refresh_sealed, connection, "refresh")
+    if (previous := connection.previous_refresh_sealed) is not None:
+        connection.previous_refresh_sealed = _again(vault, previous, connection, "refresh")
 
 
 def _again(vault: Vault, sealed: str, connection: Connection, column: str) -> str:

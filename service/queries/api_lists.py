@@ -15,14 +15,12 @@ from sqlalchemy import (
     or_,
     select,
     union,
-    union_all,
 )
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Finding, Invoice, Notice, Supplier
 from service.database.tables.invoices import HELD, RECORDED
 from service.database.types import condition
-from service.database.upsert import chunked
 from service.domain import ConnectionState, NoticeStatus
 from service.queries import invoices
 from service.store import infactor_outbox, silence
@@ -89,14 +87,7 @@ def _ids(
         parts = [query.where(company.in_(some)) for some in at_once]
     if wanted.connection_id is not None:
         parts = [part.where(company == wanted.connection_id) for part in parts]
-    while len(parts) > 1:
-        parts = [_merged(some, limit) for some in chunked(parts)]
-    return session.scalars(parts[0]).all()
-
-
-def _merged(parts: Sequence[Select[str]], limit: int) -> Select[str]:
-    merged = union_all(*(select(part.subquery().c.id) for part in parts)).subquery()
-    return select(merged.c.id).order_by(merged.c.id).limit(limit)
+    return session.scalars(invoices.merged(parts, limit, "id")).all()
 
 
 def _ids_in_order(environment: str, wanted: InvoiceFilter, after: str | None) -> Select[str]:

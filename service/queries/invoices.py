@@ -5,6 +5,7 @@ A page is found by the invoice that it follows, so the last page costs what the 
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
@@ -28,6 +29,8 @@ from sqlalchemy.orm import Session, defer
 from service.database.tables import Connection, DeliveryState, Document, Finding, Invoice
 from service.database.tables.invoices import (
     CLOSED,
+    FIXED,
+    NOT_HELD,
     OPEN,
     OUTSIDE,
     RECORDED,
@@ -41,6 +44,7 @@ from service.database.types import condition
 from service.database.upsert import chunked
 from service.domain import State
 from service.store import findings
+from service.store.infactor_outbox import OUTGOING
 from service.store.invoices import folded, may_be_shown
 
 Found = tuple[Invoice, Document | None]
@@ -82,7 +86,6 @@ StatusKind = Literal[
     "unseen",
     "changed",
 ]
-NOT_HELD = "hold IS NULL AND NOT old_rows_held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,15 +218,26 @@ def _ids(
         parts = [part.where(beyond) for part in parts]
     order = _order(key, id_, down=down)
     firsts: list[Select[Any]] = [part.order_by(*order).limit(limit) for part in parts]
+    return list(session.scalars(merged(firsts, limit, "key", "id", down=down)))
+
+
+def merged(
+    firsts: Sequence[Select[Any]], limit: int, *names: str, down: bool = False
+) -> Select[Any]:
+    """Return the query for the first rows, by these columns, of several that give the first of
+    each company.
+    """
     while len(firsts) > 1:
-        firsts = [_merged(some, limit, down=down) for some in chunked(firsts)]
-    return list(session.scalars(firsts[0]))
+        firsts = [_merged(some, limit, names, down=down) for some in chunked(firsts)]
+    return firsts[0]
 
 
-def _merged(parts: Sequence[Select[Any]], limit: int, *, down: bool) -> Select[Any]:
-    merged = union_all(*(select(part.subquery()) for part in parts)).subquery()
-    order = _order(merged.c.key, merged.c.id, down=down)
-    return select(merged).order_by(*order).limit(limit)
+def _merged(
+    firsts: Sequence[Select[Any]], limit: int, names: Sequence[str], *, down: bool
+) -> Select[Any]:
+    every = union_all(*(select(first.subquery()) for first in firsts)).subquery()
+    order = _order(*(every.c[name] for name in names), down=down)
+    return select(every).order_by(*order).limit(limit)
 
 
 def _sort_key(session: Session, wanted: Wanted) -> ColumnElement[Any]:
@@ -284,25 +298,6 @@ def _unnumbered(session: Session, connection_ids: Iterable[str], own_id: str) ->
     ).all()
 
 
-def _has_status(
-    status: StatusFilter, connection_id: str, supplier_id: int
-) -> list[ColumnElement[bool]]:
-    if status.kind == "any":
-        return []
-    if status.kind == "states":
-        there = _there(status, connection_id, supplier_id)
-        return [Invoice.id.in_(there), _not_gone(connection_id)]
-    if status.kind == "in infactor":
-        # Each comes out of an index alone; most have been withdrawn nowhere.
-        there = _of_supplier(connection_id, supplier_id)
-        withdrawn = Invoice.id.not_in(there.where(condition(WITHDRAWN)))
-        return [Invoice.id.in_(there), withdrawn, _not_gone(connection_id)]
-    if status.kind == "changed":
-        of_company = Finding.connection_id == connection_id
-        return [Invoice.id.in_(findings.changed(of_company))]
-    return [condition(_PARTS[status.kind]), *_as_offered(status, connection_id)]
-
-
 _PARTS: dict[StatusKind, str] = {
     "open": OPEN,
     "closed": CLOSED,
@@ -316,12 +311,44 @@ _PARTS: dict[StatusKind, str] = {
 """By kind, the condition of the part of a company's invoices in which they are."""
 
 
-def _there(status: StatusFilter, connection_id: str, supplier_id: int) -> Select[str]:
-    """Return the query for the invoices that Infactor has in some of its states."""
-    query = _of_supplier(connection_id, supplier_id).where(Document.state.in_(status.states))
-    if State.INVOICE_REJECTED in status.states:
-        return query.where(not_(condition(WITHDRAWN)))
-    return query
+def _has_status(
+    status: StatusFilter, connection_id: str, supplier_id: int
+) -> list[ColumnElement[bool]]:
+    """Return what these invoices of the company have to be.
+
+    What their documents have to be is looked up for each of a part: a join would read every
+    document first.
+    """
+    found = [condition(_PARTS[status.kind])] if status.kind in _PARTS else []
+    there = _of_supplier(connection_id, supplier_id)
+    match status.kind:
+        case "states":
+            there = there.where(Document.state.in_(status.states))
+            if State.INVOICE_REJECTED in status.states:
+                there = there.where(not_(condition(WITHDRAWN)))
+            found += [Invoice.id.in_(there), _not_gone(connection_id)]
+        case "in infactor":
+            # Each comes out of an index alone; most have been withdrawn nowhere.
+            withdrawn = Invoice.id.not_in(there.where(condition(WITHDRAWN)))
+            found += [Invoice.id.in_(there), withdrawn, _not_gone(connection_id)]
+        case "not in infactor":
+            offered = _of_invoice(case((condition(WITHDRAWN), ""), else_=Document.state))
+            found.append(func.coalesce(offered, "") == "")
+        case "on its way":
+            of_company = DeliveryState.connection_id == connection_id
+            outgoing = select(DeliveryState.invoice_id).where(of_company, OUTGOING)
+            found += [_of_invoice(Document.state.expression).is_(None), Invoice.id.in_(outgoing)]
+        case "to fix" | "to correct" | "to invite":
+            # What somebody has decided about is not written any more, so nothing is to be fixed.
+            state = _of_invoice(Document.state.expression)
+            found.append(func.coalesce(state, UNDECIDED) == UNDECIDED)
+        case "unseen":
+            offered = _of_invoice(case((condition(WITHDRAWN), ""), else_=Document.state))
+            found += [offered == State.INVOICE_CREATED, _not_gone(connection_id)]
+        case "changed":
+            changed = findings.changed(Finding.connection_id == connection_id)
+            found.append(Invoice.id.in_(changed))
+    return found
 
 
 def _not_gone(connection_id: str) -> ColumnElement[bool]:
@@ -333,31 +360,6 @@ def _of_supplier(connection_id: str, supplier_id: int) -> Select[str]:
     return select(Document.invoice_id).where(
         Document.connection_id == connection_id, Document.supplier_id == supplier_id
     )
-
-
-def _as_offered(status: StatusFilter, connection_id: str) -> list[ColumnElement[bool]]:
-    """Return what the invoice's document has to be. It is looked up for each invoice: a join would
-    read every document first.
-    """
-    match status.kind:
-        case "not in infactor":
-            offered = _of_invoice(case((condition(WITHDRAWN), ""), else_=Document.state))
-            return [func.coalesce(offered, "") == ""]
-        case "on its way":
-            outgoing = select(DeliveryState.invoice_id).where(
-                DeliveryState.connection_id == connection_id,
-                DeliveryState.delivered_revision < DeliveryState.revision,
-            )
-            return [_of_invoice(Document.state.expression).is_(None), Invoice.id.in_(outgoing)]
-        case "to fix" | "to correct" | "to invite":
-            # What somebody has decided about is not written any more, so nothing is to be fixed.
-            state = _of_invoice(Document.state.expression)
-            return [func.coalesce(state, UNDECIDED) == UNDECIDED]
-        case "unseen":
-            offered = _of_invoice(case((condition(WITHDRAWN), ""), else_=Document.state))
-            return [offered == State.INVOICE_CREATED, _not_gone(connection_id)]
-        case _:
-            return []
 
 
 def _of_invoice(value: ColumnElement[Any]) -> ScalarSelect[Any]:
@@ -375,6 +377,31 @@ def _rows(session: Session, ids: Sequence[str]) -> list[Found]:
     )
     found = {invoice.id: (invoice, document) for invoice, document in rows}
     return [found[i] for i in ids if i in found]
+
+
+def fixed_since(
+    session: Session,
+    connection_ids: Collection[str],
+    supplier_id: int,
+    since: datetime,
+    limit: int,
+) -> Sequence[Found]:
+    """Return the invoices of which a warning has gone since then, the latest first."""
+    rows = session.execute(
+        select(Invoice, Document)
+        .join(Document, Document.invoice_id == Invoice.id, isouter=True)
+        .where(
+            Invoice.connection_id.in_(connection_ids),
+            condition(FIXED),
+            Invoice.fixed_at >= since,
+            Invoice.mapped.is_not(None),
+            may_be_shown(supplier_id),
+        )
+        .order_by(Invoice.fixed_at.desc(), Invoice.id)
+        .limit(limit)
+        .options(defer(Invoice.source))
+    )
+    return [(invoice, document) for invoice, document in rows]
 
 
 def of_companies(

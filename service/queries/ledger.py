@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Label, Subquery, and_, case, func, literal
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Invoice, SettlementRow, Supplier
-from service.database.types import among
+from service.database.types import among, money_sum, rough_sum, written_out
 from service.domain import SettlementKind
 
 AGES = ("not due", "0-30", "31-60", "61-90", "over 90")
@@ -70,7 +70,7 @@ def ledger(
         ours.append(Connection.supplier_id.in_(theirs))
     given = _credits()
     # Written out in the query, where PostgreSQL recognises what it groups by.
-    named = func.coalesce(Invoice.currency, literal(currency, literal_execute=True))
+    named = func.coalesce(Invoice.currency, written_out(currency))
     sums = (
         select(
             Invoice.connection_id,
@@ -85,9 +85,9 @@ def ledger(
         .subquery()
     )
     supplier = (Connection.supplier_id, sums.c.currency)
-    of_supplier = func.sum(sums.c.open).over(partition_by=supplier)
+    of_supplier = func.sum(sums.c.size).over(partition_by=supplier)
     shares = (
-        select(sums, Connection.company_name, Supplier.name, of_supplier.label("all_open"))
+        select(sums, Connection.company_name, Supplier.name, of_supplier.label("all_size"))
         .join(Connection, Connection.id == sums.c.connection_id)
         .join(Supplier, Supplier.id == Connection.supplier_id)
         .subquery()
@@ -95,7 +95,7 @@ def ledger(
     each = shares.c
     query = (
         select(shares)
-        .order_by(each.open.desc(), each.connection_id, each.customer_id, each.currency)
+        .order_by(each.size.desc(), each.connection_id, each.customer_id, each.currency)
         .offset(offset)
         .limit(limit)
     )
@@ -111,15 +111,16 @@ def _credits() -> Subquery:
     few invoices have any. One credit of several invoices is divided among them.
     """
     return (
-        select(SettlementRow.invoice_id, func.sum(SettlementRow.share).label("amount"))
+        select(SettlementRow.invoice_id, rough_sum(SettlementRow.share).label("amount"))
         .where(SettlementRow.kind.in_((SettlementKind.CREDIT_NOTE, SettlementKind.WRITE_OFF)))
         .group_by(SettlementRow.invoice_id)
         .subquery()
     )
 
 
-def _sums(today: date, credit: ColumnElement[Decimal]) -> list[Label[Any]]:
+def _sums(today: date, credit: ColumnElement[float]) -> list[Label[Any]]:
     nothing = literal(Decimal(0), Invoice.total.type)
+    sold = case((Invoice.first_total > 0, Invoice.first_total), else_=nothing)
     due = and_(~Invoice.deleted, Invoice.balance > 0)
     now = case((Invoice.deleted, nothing), else_=Invoice.total) - func.coalesce(credit, nothing)
     kept = case((now > nothing, now), else_=nothing)
@@ -130,13 +131,14 @@ def _sums(today: date, credit: ColumnElement[Decimal]) -> list[Label[Any]]:
     )
     return [
         func.count().label("invoices"),
-        func.sum(case((due, Invoice.balance), else_=nothing)).label("open"),
+        money_sum(case((due, Invoice.balance), else_=nothing)).label("open"),
+        rough_sum(case((due, Invoice.balance), else_=nothing)).label("size"),
         *(
-            func.sum(case((and_(due, aged), Invoice.balance), else_=nothing)).label(f"age_{n}")
+            money_sum(case((and_(due, aged), Invoice.balance), else_=nothing)).label(f"age_{n}")
             for n, aged in enumerate(_ages(today))
         ),
-        func.sum(case((Invoice.first_total > 0, Invoice.first_total), else_=nothing)).label("sold"),
-        func.sum(lost).label("lost"),
+        rough_sum(sold).label("sold"),
+        rough_sum(lost).label("lost"),
         func.avg(case((seen, took))).label("took"),
         func.count(case((seen, 1))).label("settled"),
         func.min(case((Invoice.created_ms > 0, Invoice.created_ms))).label("first"),
@@ -165,7 +167,6 @@ def _names(session: Session, invoice_ids: Sequence[str]) -> dict[str, str]:
 
 
 def _entry(row: Any, buyer: str) -> LedgerEntry:
-    sold, all_open = row.sold or Decimal(0), row.all_open or Decimal(0)
     return LedgerEntry(
         connection_id=row.connection_id,
         company=row.company_name,
@@ -176,8 +177,8 @@ def _entry(row: Any, buyer: str) -> LedgerEntry:
         invoices=row.invoices,
         open=row.open,
         ages=tuple(getattr(row, f"age_{n}") for n in range(len(AGES))),
-        share=_ratio(row.open, all_open) or 0.0,
-        dilution=_ratio(row.lost, sold),
+        share=_ratio(row.size, row.all_size) or 0.0,
+        dilution=_ratio(row.lost, row.sold),
         days_to_pay=None if row.took is None else max(0.0, float(row.took) / 86_400),
         settled=row.settled,
         first=None if row.first is None else datetime.fromtimestamp(row.first / 1000, UTC).date(),
@@ -185,8 +186,8 @@ def _entry(row: Any, buyer: str) -> LedgerEntry:
     )
 
 
-def _ratio(part: Decimal, whole: Decimal) -> float | None:
-    return float(part / whole) if whole > 0 else None
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0 else None
 
 
 def columns() -> list[str]:

@@ -19,7 +19,6 @@ from sqlalchemy import (
     cast,
     delete,
     func,
-    literal,
     or_,
     select,
 )
@@ -27,6 +26,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.coordination import circuit_breaker, heartbeats
 from service.database.tables import Alert, Connection, Notice, Reads, Run, Sample
+from service.database.types import among, written_out
 from service.database.upsert import insert
 from service.domain import ConnectionState, NoticeStatus, RunKind, RunState
 from service.queries import notices
@@ -63,7 +63,7 @@ class Measures:
     refreshes: int
     connections: Mapping[str, int]
     active_runs: Mapping[str, int]
-    open_alerts: Mapping[str, int]
+    open_alerts: Mapping[tuple[str, str], int]  # by cause and severity
     heartbeats: Mapping[str, float]
     findings: Mapping[str, int]
     unsent_events: int
@@ -93,7 +93,7 @@ def measure(
         open_notices={
             status: _open(session, status) for status in (NoticeStatus.PENDING, NoticeStatus.FAILED)
         },
-        oldest_due=oldest_due(session, environment, now),
+        oldest_due=max(waits.values(), default=0.0),
         oldest_watermark=max(ages.values(), default=0.0),
         watermark_ages=ages,
         waits=dict(list(waits.items())[:MOST_COMPANIES]),
@@ -110,7 +110,7 @@ def measure(
         ).scalar_one(),
         connections=_connections(session, environment),
         active_runs=_active_runs(session),
-        open_alerts=_counts(session, Alert.cause, Alert.ended_at.is_(None)),
+        open_alerts=_open_alerts(session),
         heartbeats=heartbeats.ages(session),
         findings=findings.by_severity(session, environment),
         unsent_events=unsent.count,
@@ -149,55 +149,41 @@ _waits_since = (
     .group_by(Notice.connection_id)
     .subquery()
 )
-_oldest_due = (
-    select(func.min(_waits_since.c.since))
-    .join(Connection, Connection.id == _waits_since.c.connection_id)
-    .where(*notices.was_workable(bindparam("environment"), bindparam("now")))
-)
 
 
 def oldest_due(session: Session, environment: str, now: datetime) -> float:
-    """Return for how many seconds the oldest notice has waited, over all companies.
-
-    One that waits for the end of an outage counts from when it came. Those of unknown, paused and
-    disconnected companies do not count. It reads the index of pending notices.
-    """
-    since = session.execute(_oldest_due, {"environment": environment, "now": now}).scalar_one()
-    return max(0.0, (now - (since or now)).total_seconds())
-
-
-def waiting_since(
-    session: Session, environment: str, now: datetime, ids: Collection[str]
-) -> dict[str, datetime]:
-    """Return since when the oldest notice of each of these companies has waited.
-
-    As with `oldest_due`; a company of which none waits is not in it.
-    """
-    rows = session.execute(
-        select(_waits_since.c.connection_id, _waits_since.c.since)
-        .join(Connection, Connection.id == _waits_since.c.connection_id)
-        .where(
-            *notices.was_workable(bindparam("environment"), bindparam("now")),
-            Connection.id.in_(ids),
-        ),
-        {"environment": environment, "now": now},
-    )
-    return {connection_id: min(since, now) for connection_id, since in rows}
+    """Return for how many seconds the oldest notice has waited, over all companies."""
+    return max(_waits(session, environment, now).values(), default=0.0)
 
 
 def _waits(session: Session, environment: str, now: datetime) -> dict[str, float]:
     """Return for how many seconds the oldest notice of each company has waited, the longest first.
 
-    As with `oldest_due`; a company of which none waits is not in it.
+    As with `waiting_since`.
     """
-    rows = session.execute(
+    waiting = waiting_since(session, environment, now)
+    return {connection_id: _seconds(now, since) for connection_id, since in waiting.items()}
+
+
+def waiting_since(
+    session: Session, environment: str, now: datetime, ids: Collection[str] | None = None
+) -> dict[str, datetime]:
+    """Return since when the oldest notice of each company has waited, the longest first; with
+    `ids`, of these companies.
+
+    A company of which none waits is not in it, nor one that is paused or disconnected. One that
+    waits for the end of an outage counts from when it came. It reads the index of pending notices.
+    """
+    query = (
         select(_waits_since.c.connection_id, _waits_since.c.since)
         .join(Connection, Connection.id == _waits_since.c.connection_id)
         .where(*notices.was_workable(bindparam("environment"), bindparam("now")))
-        .order_by(_waits_since.c.since, _waits_since.c.connection_id),
-        {"environment": environment, "now": now},
+        .order_by(_waits_since.c.since, _waits_since.c.connection_id)
     )
-    return {connection_id: _seconds(now, since) for connection_id, since in rows}
+    if ids is not None:
+        query = query.where(among(Connection.id, ids))
+    rows = session.execute(query, {"environment": environment, "now": now})
+    return {connection_id: min(since, now) for connection_id, since in rows}
 
 
 def watermark_ages(session: Session, environment: str, now: datetime) -> dict[str, float]:
@@ -244,7 +230,7 @@ def _seconds(now: datetime, since: datetime) -> float:
 def _open(session: Session, status: str) -> int:
     """Count the notices of this status: as many rows of its partial index."""
     return session.execute(
-        select(func.count()).select_from(Notice).where(_is(Notice.status, status))
+        select(func.count()).select_from(Notice).where(Notice.status == written_out(status))
     ).scalar_one()
 
 
@@ -303,8 +289,17 @@ def _connections(session: Session, environment: str) -> dict[str, int]:
 
 def _active_runs(session: Session) -> dict[str, int]:
     return dict[str, int].fromkeys(RunKind, 0) | _counts(
-        session, Run.kind, _is(Run.state, RunState.ACTIVE)
+        session, Run.kind, Run.state == written_out(RunState.ACTIVE)
     )
+
+
+def _open_alerts(session: Session) -> dict[tuple[str, str], int]:
+    rows = session.execute(
+        select(Alert.cause, Alert.severity, func.count())
+        .where(Alert.ended_at.is_(None))
+        .group_by(Alert.cause, Alert.severity)
+    )
+    return {(cause, severity): count for cause, severity, count in rows}
 
 
 def _counts(
@@ -313,10 +308,6 @@ def _counts(
     """Count rows by a column; reads only those of a partial index."""
     rows = session.execute(select(by, func.count()).where(condition).group_by(by))
     return {name: count for name, count in rows}
-
-
-def _is(column: InstrumentedAttribute[str], value: str) -> ColumnElement[bool]:
-    return column == literal(value, literal_execute=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,9 +340,7 @@ def is_taken(session: Session, slot: int) -> bool:
 def take(session: Session, environment: str, slot: int, now: datetime) -> None:
     """Keep the sample of these five minutes, which are over; the first caller's stays."""
     since, until = begin_of(slot), begin_of(slot + 1)
-    pending = select(func.count()).where(
-        Notice.status == literal(NoticeStatus.PENDING.value, literal_execute=True)
-    )
+    pending = select(func.count()).where(Notice.status == written_out(NoticeStatus.PENDING))
     lags = quantiles(lags_between(session, since, until))
     sample = insert(session, Sample).values(
         slot=slot,

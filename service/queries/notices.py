@@ -4,17 +4,16 @@ import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import BindParameter, ColumnElement, and_, case, literal, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, and_, case, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from service.database.tables import Connection, Invoice, Notice, NoticeAttempt
+from service.database.types import written_out
 from service.domain import ConnectionState, NoticeStatus, OwnNotice
 from service.queries import companies
 from service.store import findings
 
 _MOST = 100
-# Written out in the query, where the databases recognise the condition of a partial index.
-_PENDING = literal(NoticeStatus.PENDING.value, literal_execute=True)
 _WEBHOOK_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -128,7 +127,7 @@ def _in_status(statuses: Collection[str]) -> list[ColumnElement[bool]]:
     if len(statuses) > 1:
         return [Notice.status.in_(statuses)]
     (status,) = statuses
-    written = literal(NoticeStatus(status).value, literal_execute=True)
+    written = written_out(NoticeStatus(status))
     if status not in (NoticeStatus.PENDING, NoticeStatus.FAILED):
         return [Notice.status == written]
     one_of_them = aliased(Notice)
@@ -172,30 +171,28 @@ def is_ours(environment: str | BindParameter[str]) -> ColumnElement[bool]:
 
 def numbers(session: Session, some: Sequence[Notice]) -> dict[int, str]:
     """Return the numbers of the invoices that these notices are about, by notice id."""
+    return {notice_id: number for notice_id, number in _numbers(session, some).items() if number}
+
+
+def decided(session: Session, some: Sequence[Notice]) -> frozenset[int]:
+    """Return the ids of those notices whose invoices have an open change after a decision."""
+    return frozenset(_numbers(session, some, Invoice.id.in_(findings.changed())))
+
+
+def _numbers(
+    session: Session, some: Sequence[Notice], *which: ColumnElement[bool]
+) -> dict[int, str]:
+    """Return the numbers of those of the invoices that are recorded and meet these conditions."""
     about = {n.id: (n.connection_id, n.entity_id) for n in some if n.entity == "Invoice"}
     found = session.execute(
         select(Invoice.connection_id, Invoice.quickbooks_id, Invoice.doc_number).where(
             Invoice.connection_id.in_({company for company, _ in about.values()}),
             Invoice.quickbooks_id.in_({own_id for _, own_id in about.values()}),
-            Invoice.doc_number != "",
+            *which,
         )
     )
     names = {(company, own_id): number for company, own_id, number in found}
-    return {notice_id: names[which] for notice_id, which in about.items() if which in names}
-
-
-def decided(session: Session, some: Sequence[Notice]) -> frozenset[int]:
-    """Return the ids of those notices whose invoices have an open change after a decision."""
-    about = {n.id: (n.connection_id, n.entity_id) for n in some if n.entity == "Invoice"}
-    found = session.execute(
-        select(Invoice.connection_id, Invoice.quickbooks_id).where(
-            Invoice.connection_id.in_({company for company, _ in about.values()}),
-            Invoice.quickbooks_id.in_({own_id for _, own_id in about.values()}),
-            Invoice.id.in_(findings.changed()),
-        )
-    )
-    invoices = {(company, own_id) for company, own_id in found}
-    return frozenset(notice_id for notice_id, which in about.items() if which in invoices)
+    return {notice_id: names[key] for notice_id, key in about.items() if key in names}
 
 
 def has_waited(before: datetime | BindParameter[datetime]) -> list[ColumnElement[bool]]:
@@ -205,7 +202,7 @@ def has_waited(before: datetime | BindParameter[datetime]) -> list[ColumnElement
     waits.
     """
     return [
-        Notice.status == _PENDING,
+        Notice.status == written_out(NoticeStatus.PENDING),
         Notice.received_at <= before,
         or_(Notice.due_at.is_(None), Notice.attempts > 0, Notice.due_at <= before),
     ]

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, literal, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Run
+from service.database.types import written_out
 from service.domain import RunState
 
-# Written out in the query, where the databases recognise the condition of a partial index.
-_ACTIVE = literal(RunState.ACTIVE.value, literal_execute=True)
+_ACTIVE = written_out(RunState.ACTIVE)
 
 
 class RunFilter(StrEnum):

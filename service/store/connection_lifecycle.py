@@ -16,6 +16,7 @@ NO_TOKENS = {
     "access_sealed": None,
     "access_expires_at": None,
     "refresh_sealed": None,
+    "previous_refresh_sealed": None,
     "refresh_expires_at": None,
     "hard_expires_at": None,
 }

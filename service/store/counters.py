@@ -10,17 +10,17 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import case, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import case, func, select, update
+from sqlalchemy.orm import Session
 
 from service.database.tables import Counter, Notice, Receipt
 from service.database.upsert import insert
 from service.domain import NoticeStatus
+from service.store import infactor_outbox
+from service.store.infactor_outbox import CLOCKS_DIFFER
 
 # A row is written a moment before others see it: its transaction has to end first.
 _SETTLED = timedelta(minutes=1)
-# Two machines' clocks, and a clock that is corrected, differ by less.
-_CLOCKS_DIFFER = timedelta(minutes=10)
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 Labels = tuple[str, str]
@@ -44,26 +44,31 @@ def count_up(session: Session, now: datetime) -> None:
     until = now - _SETTLED
     for counted, found_between in _FOUND.items():
         since = _lock(session, counted)
-        if since > until + _CLOCKS_DIFFER:
+        if since > until + CLOCKS_DIFFER:
             since = until
         if since > until:
             continue
-        # The row without labels, of which nothing is counted, says until when this is.
-        for labels, count in {("", ""): 0, **found_between(session, since, until)}.items():
-            _add(session, counted, labels, count, until)
+        for labels, count in found_between(session, since, until).items():
+            _add(session, counted, labels, count)
+        whole = (Counter.name == counted, Counter.counted_until.is_not(None))
+        session.execute(update(Counter).where(*whole).values(counted_until=until))
 
 
 def _lock(session: Session, counted: Counted) -> datetime:
-    """Return until when this is counted, which nobody else changes in this transaction."""
+    """Return until when this is counted, which nobody else changes in this transaction.
+
+    It is in a row without labels, of which nothing is counted.
+    """
     row = insert(session, Counter).values(
         name=counted, first="", second="", total=0, counted_until=_BEGINNING
     )
-    return session.execute(
+    until = session.execute(
         row.on_conflict_do_update(
             index_elements=[Counter.name, Counter.first, Counter.second],
             set_={"total": Counter.total},
         ).returning(Counter.counted_until)
     ).scalar_one()
+    return until or _BEGINNING
 
 
 def totals(session: Session, counted: Counted) -> dict[Labels, int]:
@@ -76,15 +81,13 @@ def totals(session: Session, counted: Counted) -> dict[Labels, int]:
     return {(first, second): total for first, second, total in rows}
 
 
-def _add(session: Session, counted: Counted, labels: Labels, count: int, until: datetime) -> None:
+def _add(session: Session, counted: Counted, labels: Labels, count: int) -> None:
     first, second = labels
-    row = insert(session, Counter).values(
-        name=counted, first=first, second=second, total=count, counted_until=until
-    )
+    row = insert(session, Counter).values(name=counted, first=first, second=second, total=count)
     session.execute(
         row.on_conflict_do_update(
             index_elements=[Counter.name, Counter.first, Counter.second],
-            set_={"total": Counter.total + count, "counted_until": until},
+            set_={"total": Counter.total + count},
         )
     )
 
@@ -111,21 +114,9 @@ def _notices(session: Session, since: datetime, until: datetime) -> dict[Labels,
 
 
 def _receipts(session: Session, since: datetime, until: datetime) -> dict[Labels, int]:
-    """Count receipts of this time.
-
-    They are numbered nearly as they come, so the last one that is well older is found from the
-    newest back; `at` has no index.
-    """
-    older = aliased(Receipt)
-    well_before = since - _CLOCKS_DIFFER
-    last = select(older.id).where(older.at < well_before).order_by(older.id.desc()).limit(1)
     rows = session.execute(
         select(Receipt.outcome, func.count())
-        .where(
-            Receipt.id > func.coalesce(last.scalar_subquery(), 0),
-            Receipt.at >= since,
-            Receipt.at < until,
-        )
+        .where(*infactor_outbox.receipts_since(since), Receipt.at < until)
         .group_by(Receipt.outcome)
     )
     return {(outcome, ""): count for outcome, count in rows}

@@ -13,22 +13,21 @@ from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from msgspec import Meta, Struct
-from sqlalchemy import ColumnElement, and_, bindparam, func, literal, select, text, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, literal, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from service.database.engine import KEEPS_EVENTS, SENDS_EVENTS
 from service.database.tables import Connection, EventPosition, FeedEvent, Invoice
 from service.database.tables.events import REFUSED, WAITING
-from service.database.types import among, has_come
+from service.database.types import among, condition, has_come
 from service.database.upsert import insert, insert_all
 from service.domain import EventType
 
 EVENTS_MEDIA_TYPE = "application/cloudevents+json; charset=utf-8"
-PLACED_AT_ONCE = 500
+_PLACED_AT_ONCE = 500
 _LONGEST_ERROR = 200
-# As the index has it: SQLAlchemy would write `= 1` behind a column, and SQLite would not use it.
-_WAITING = text(WAITING)
-_REFUSED = text(REFUSED)
+_WAITING = condition(WAITING)
+_REFUSED = condition(REFUSED)
 
 
 class CloudEvent(Struct, frozen=True, kw_only=True):
@@ -119,8 +118,9 @@ def _known_as(session: Session, invoice_ids: set[str]) -> dict[str, str]:
     return {id_: name for id_, name in session.execute(adopted)}
 
 
-def place(session: Session) -> int:
-    """Give a position to events that have none, in the order of their writing; return how many.
+def place(session: Session) -> bool:
+    """Give a position to events that have none, in the order of their writing; return whether
+    there may be more.
 
     The row of the last position is locked until the commit. So positions are committed in order,
     and whoever sees one sees all before it.
@@ -135,7 +135,7 @@ def place(session: Session) -> int:
         select(FeedEvent.id)
         .where(FeedEvent.position.is_(None))
         .order_by(FeedEvent.id)
-        .limit(PLACED_AT_ONCE)
+        .limit(_PLACED_AT_ONCE)
     ).all()
     if ids:
         session.connection().execute(
@@ -145,7 +145,7 @@ def place(session: Session) -> int:
             [{"key": id_, "place": last + n} for n, id_ in enumerate(ids, 1)],
         )
         session.execute(update(EventPosition).values(last=last + len(ids)))
-    return len(ids)
+    return len(ids) == _PLACED_AT_ONCE
 
 
 def are_unplaced(session: Session) -> bool:
@@ -166,30 +166,30 @@ def after(session: Session, environment: str, position: int, limit: int) -> Sequ
 
 
 @dataclass(frozen=True, slots=True)
-class FeedPlace:
+class FeedCursor:
     """A place in the feed: behind this position, whose event is this one; empty if that is gone."""
 
     position: int
     event_id: str
 
 
-def end(session: Session) -> FeedPlace:
+def end(session: Session) -> FeedCursor:
     """Return the place behind all events that have a position."""
     last = session.execute(select(EventPosition.last)).scalar_one_or_none() or 0
-    return FeedPlace(last, _event_at(session, last) or "")
+    return FeedCursor(last, _event_at(session, last) or "")
 
 
-def leads_on(session: Session, place: FeedPlace) -> bool:
-    """Return whether all that was placed behind this place is still there.
+def is_valid(session: Session, cursor: FeedCursor) -> bool:
+    """Return whether all that was placed behind this cursor is still there.
 
-    Else it was pruned, or the place is of a history that a restored backup does not have.
+    Else it was pruned, or the cursor is of a history that a restored backup does not have.
     """
-    there = _event_at(session, place.position)
-    if there is not None and place.event_id and there != place.event_id:
+    there = _event_at(session, cursor.position)
+    if there is not None and cursor.event_id and there != cursor.event_id:
         return False
     row = session.execute(select(EventPosition.pruned, EventPosition.last)).first()
     pruned, last = row or (0, 0)
-    return pruned <= place.position <= last
+    return pruned <= cursor.position <= last
 
 
 def _event_at(session: Session, position: int) -> str | None:

@@ -6,7 +6,7 @@ whatever is lost, or was recorded before Infactor's database was configured, is 
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple
 
@@ -28,12 +28,19 @@ from service.database.upsert import Insert, excluded, insert_all, update_all
 from service.domain import Action
 from service.kit import exact_json
 from service.kit.clock import now
+from service.store import connections
 
-_OUTGOING = and_(
+OUTGOING = and_(
     DeliveryState.delivered_revision < DeliveryState.revision,
     # Those wait until somebody explains what Infactor's old import has of them.
     DeliveryState.invoice_id.not_in(select(Invoice.id).where(condition(OLD_ROWS_HELD))),
 )
+"""A condition: Infactor does not have the newest revision."""
+
+CLOCKS_DIFFER = timedelta(minutes=10)
+"""The clocks of two machines, and one that is corrected, differ by less; no transaction takes as
+long.
+"""
 
 # An old record that is delivered once more is due since that was asked for. The due time of a
 # refused one is its next try.
@@ -129,7 +136,7 @@ def due_connections(session: Session, environment: str, at: datetime) -> Sequenc
 
 
 def _is_due(at: datetime) -> ColumnElement[bool]:
-    return and_(_OUTGOING, has_come(DeliveryState.due_at, at))
+    return and_(OUTGOING, has_come(DeliveryState.due_at, at))
 
 
 @dataclass(slots=True)
@@ -150,20 +157,9 @@ class DeliveryProgress:
         return {name: getattr(self, name) for name in self.COLUMNS}
 
 
-def lock_companies(session: Session, ids: Collection[str]) -> None:
-    """Lock the companies of these invoices, in one order, as `connections.lock` locks one."""
-    theirs = select(Invoice.connection_id).where(among(Invoice.id, ids))
-    session.execute(
-        select(Connection.id)
-        .where(Connection.id.in_(theirs))
-        .order_by(Connection.id)
-        .with_for_update(key_share=True)
-    )
-
-
-def lock_invoices(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
-    """Return these invoices by id with their `delivery`; their companies are locked."""
-    lock_companies(session, ids)
+def lock_invoices(session: Session, connection_id: str, ids: Collection[str]) -> dict[str, Invoice]:
+    """Lock the company; return these invoices of it by id, with their `delivery`."""
+    connections.lock(session, connection_id)
     rows = session.scalars(select(Invoice).where(among(Invoice.id, ids)).options(with_delivery()))
     return {row.id: row for row in rows}
 
@@ -192,11 +188,9 @@ def save_progress(session: Session, rows: Sequence[DeliveryProgress]) -> None:
 
 def save_revisions(session: Session, revisions: Mapping[str, int]) -> None:
     """Let these invoices be at other revisions; the company is locked."""
-    for invoice_id, revision in sorted(revisions.items()):
-        at_it = {"revision": revision}
-        session.execute(update(Invoice).where(Invoice.id == invoice_id).values(at_it))
-        state = update(DeliveryState).where(DeliveryState.invoice_id == invoice_id)
-        session.execute(state.values(at_it))
+    for table, key in ((Invoice, "id"), (DeliveryState, "invoice_id")):
+        rows = [{key: id_, "revision": revision} for id_, revision in sorted(revisions.items())]
+        update_all(session, table, rows, key)
 
 
 def save_warnings(session: Session, warnings: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
@@ -205,14 +199,6 @@ def save_warnings(session: Session, warnings: Mapping[str, Sequence[Mapping[str,
     They are in the invoice's own row, because the supplier's list has an index of what is to fix.
     """
     rows = [{"id": id_, "delivery_warnings": those} for id_, those in sorted(warnings.items())]
-    update_all(session, Invoice, rows)
-
-
-def note_fixed(
-    session: Session, warnings: Mapping[str, Sequence[Mapping[str, str]]], at: datetime
-) -> None:
-    """Keep the warnings that each of these invoices has no more, for its supplier to see."""
-    rows = [{"id": i, "fixed": gone, "fixed_at": at} for i, gone in sorted(warnings.items())]
     update_all(session, Invoice, rows)
 
 
@@ -268,12 +254,15 @@ class Backlog:
     refused: int
 
 
+_BACKLOG = (func.count(), func.min(_due_since), func.count(DeliveryState.error))
+
+
 def backlog(session: Session, environment: str, connection_id: str | None = None) -> Backlog:
     """Return the backlog of the environment or of one company; it reads only the partial index."""
     count, oldest, refused = session.execute(
-        select(func.count(), func.min(_due_since), func.count(DeliveryState.error))
+        select(*_BACKLOG)
         .join(Connection, Connection.id == DeliveryState.connection_id)
-        .where(Connection.environment == environment, _OUTGOING, *_of(connection_id))
+        .where(Connection.environment == environment, OUTGOING, *_of(connection_id))
     ).one()
     return Backlog(count, oldest, refused)
 
@@ -286,7 +275,7 @@ def has_late_deliveries(before: datetime) -> ColumnElement[bool]:
     """A condition: an invoice of the company is outgoing since `before`, or was refused."""
     late = select(DeliveryState.invoice_id).where(
         DeliveryState.connection_id == Connection.id,
-        _OUTGOING,
+        OUTGOING,
         or_(_due_since <= before, DeliveryState.error.is_not(None)),
     )
     return late.exists()
@@ -304,12 +293,10 @@ def backlog_of_each(session: Session, connection_ids: Collection[str]) -> dict[s
     rows = session.execute(
         select(
             DeliveryState.connection_id,
-            func.count(),
-            func.min(_due_since),
-            func.count(DeliveryState.error),
+            *_BACKLOG,
             func.min(DeliveryState.error),
         )
-        .where(_OUTGOING, DeliveryState.connection_id.in_(connection_ids))
+        .where(OUTGOING, DeliveryState.connection_id.in_(connection_ids))
         .group_by(DeliveryState.connection_id)
     )
     return {
@@ -329,11 +316,11 @@ def stuck_backlog(session: Session, environment: str, before: datetime) -> Backl
         .where(*receipts_since(before))
     )
     count, oldest, refused = session.execute(
-        select(func.count(), func.min(_due_since), func.count(DeliveryState.error))
+        select(*_BACKLOG)
         .join(Connection, Connection.id == DeliveryState.connection_id)
         .where(
             Connection.environment == environment,
-            _OUTGOING,
+            OUTGOING,
             _due_since <= before,
             DeliveryState.error.is_(None),
             DeliveryState.connection_id.not_in(moving),
@@ -349,7 +336,7 @@ def refused_invoices(
     of_ours = (
         select(DeliveryState.invoice_id)
         .join(Connection, Connection.id == DeliveryState.connection_id)
-        .where(Connection.environment == environment, _OUTGOING, *_of(connection_id))
+        .where(Connection.environment == environment, OUTGOING, *_of(connection_id))
         .where(DeliveryState.error.is_not(None))
     )
     first = of_ours.order_by(DeliveryState.recorded_at, DeliveryState.invoice_id).limit(1)
@@ -423,9 +410,10 @@ def hold_at(session: Session, invoice_id: str, revision: int) -> str | None:
 def receipts_since(since: datetime) -> tuple[ColumnElement[bool], ...]:
     """A condition: the receipt is from then or later.
 
-    Receipts are numbered as they come, so the last older one is found from the newest back; `at`
-    has no index.
+    Receipts are numbered nearly as they come, so the last one that is well older is found from the
+    newest back; `at` has no index.
     """
     older = aliased(Receipt)
-    last = select(older.id).where(older.at < since).order_by(older.id.desc()).limit(1)
-    return (Receipt.id > func.coalesce(last.scalar_subquery(), 0),)
+    well_before = since - CLOCKS_DIFFER
+    last = select(older.id).where(older.at < well_before).order_by(older.id.desc()).limit(1)
+    return (Receipt.id > func.coalesce(last.scalar_subquery(), 0), Receipt.at >= since)

@@ -11,14 +11,14 @@ from service.store.event_feed import Happening
 from service.store.invoices import InvoiceRow
 from service.store.judging_queue import RecordedReasons
 
-Noted = InvoiceRow | RecordedReasons
+RevisedInvoice = InvoiceRow | RecordedReasons
 """An invoice as it is recorded, or as it is judged again."""
 
 _DELIVERED = frozenset({Action.CREATE, Action.REFRESH, Action.RESTORE})
 
 
 def of_revision(
-    row: Noted, before: Noted | None, revision: Mapping[str, Any]
+    row: RevisedInvoice, before: RevisedInvoice | None, revision: Mapping[str, Any]
 ) -> Iterator[Happening]:
     """Yield that it was recorded, and whether it is held or released by that."""
     data = {

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, case, delete, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.database.tables import Connection, Document, Invoice, InvoiceToJudge
-from service.database.types import among
+from service.database.tables import Connection, Customer, Document, Invoice, InvoiceToJudge
+from service.database.tables.invoices import TO_REMAP
+from service.database.types import among, condition
 from service.database.upsert import Insert, chunked, excluded, insert_all, update_all
 from service.domain import State
 from service.store import accounts, infactor_outbox, proof
@@ -41,8 +42,8 @@ class Basis:
 
 def due(session: Session, environment: str, basis: Basis, limit: int) -> Sequence[str]:
     """Return connections whose invoices were last judged by other rules, on another day, or while
-    it was otherwise known whether they are true; or some of which are to be judged again, or whose
-    buyers' accounts are to be counted.
+    it was otherwise known whether they are true; or some of which are to be judged or mapped
+    again, or whose buyers' accounts are to be counted.
 
     Those first that have waited for most turns of others: one that always fails waits like them.
     """
@@ -50,6 +51,7 @@ def due(session: Session, environment: str, basis: Basis, limit: int) -> Sequenc
     is_due = or_(
         Connection.judged_by != basis.key(),
         Connection.id.in_(asked),
+        Connection.id.in_(select(Customer.connection_id).where(condition(TO_REMAP))),
         accounts.is_due(basis.at),
     )
     return session.scalars(
@@ -102,8 +104,7 @@ def asked(session: Session, connection_id: str, limit: int) -> Sequence[str]:
 
 def answered(session: Session, connection_id: str, ids: Collection[str]) -> None:
     """Note that these invoices are judged, or are about to be."""
-    for chunk in chunked(sorted(ids)):
-        _answer(session, connection_id, InvoiceToJudge.invoice_id.in_(chunk))
+    _answer(session, connection_id, among(InvoiceToJudge.invoice_id, ids))
 
 
 def _answer(session: Session, connection_id: str, *which: ColumnElement[bool]) -> None:
@@ -302,13 +303,9 @@ def count(session: Session, environment: str) -> int:
 
 def kept_of(session: Session, ids: Collection[str]) -> dict[str, tuple[Kept, Kept]]:
     """Return (holds, signals) of those of these invoices that are recorded, by id."""
-    return {
-        id_: (holds, signals)
-        for chunk in chunked(sorted(ids))
-        for id_, holds, signals in session.execute(
-            select(Invoice.id, Invoice.holds, Invoice.signals).where(Invoice.id.in_(chunk))
-        )
-    }
+    columns = (Invoice.id, Invoice.holds, Invoice.signals)
+    rows = session.execute(select(*columns).where(among(Invoice.id, ids)))
+    return {id_: (holds, signals) for id_, holds, signals in rows}
 
 
 class NamedInvoice(NamedTuple):
@@ -329,10 +326,8 @@ def named(session: Session, ids: Collection[str]) -> dict[str, NamedInvoice]:
         *(Invoice.mapped, Invoice.balance, Invoice.currency),
     )
     found = {}
-    for chunk in chunked(sorted(ids)):
-        for id_, own_id, number, mapped, *money in session.execute(
-            select(*columns).where(Invoice.id.in_(chunk))
-        ):
-            buyer = str((mapped or {}).get("companyName") or "")
-            found[id_] = NamedInvoice(id_, own_id, number, buyer, *money)
+    rows = session.execute(select(*columns).where(among(Invoice.id, ids)))
+    for id_, own_id, number, mapped, *money in rows:
+        buyer = str((mapped or {}).get("companyName") or "")
+        found[id_] = NamedInvoice(id_, own_id, number, buyer, *money)
     return found

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, literal, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from service.database.tables import (
@@ -19,7 +19,10 @@ from service.database.tables import (
     RunSeen,
     WebhookAnswers,
 )
-from service.domain import NoticeStatus, RunState
+from service.domain import NoticeStatus
+
+# As a parameter, it would lead SQLite past their index to every notice there is.
+_IGNORED = Notice.status == literal(NoticeStatus.IGNORED.value, literal_execute=True)
 
 
 def handled_notices(session: Session, before: datetime, limit: int) -> int:
@@ -34,34 +37,30 @@ def handled_notices(session: Session, before: datetime, limit: int) -> int:
 
 
 def ignored_notices(session: Session, before: datetime, limit: int) -> int:
-    """Delete ignored notices of known companies that came before then."""
-    old = and_(
-        Notice.status == NoticeStatus.IGNORED,
-        Notice.connection_id.is_not(None),
-        Notice.received_at < before,
-    )
+    """Delete ignored notices that came before then."""
+    return _delete(session, Notice, Notice.id, and_(_IGNORED, Notice.received_at < before), limit)
+
+
+def unreadable_notices(session: Session, before: datetime, limit: int) -> int:
+    """Delete notices from before then that could not be parsed."""
+    unreadable = or_(Notice.body_sealed.is_not(None), Notice.format == "unknown")
+    old = and_(_IGNORED, unreadable, Notice.received_at < before)
     return _delete(session, Notice, Notice.id, old, limit)
 
 
-def strange_notices(session: Session, before: datetime, limit: int) -> int:
-    """Delete notices from before then that are of no known company or could not be read.
+def unconnected_notices(session: Session, before: datetime, limit: int) -> int:
+    """Delete notices from before then of no known company.
 
     A company that connects later is read as a whole anyway.
     """
-    strange = or_(
-        Notice.connection_id.is_(None),
-        and_(
-            Notice.status == NoticeStatus.IGNORED,
-            or_(Notice.body_sealed.is_not(None), Notice.format == "unknown"),
-        ),
-    )
-    return _delete(session, Notice, Notice.id, and_(strange, Notice.received_at < before), limit)
+    old = and_(Notice.connection_id.is_(None), Notice.received_at < before)
+    return _delete(session, Notice, Notice.id, old, limit)
 
 
 def ended_runs(session: Session, before: datetime, limit: int) -> int:
     """Delete runs that ended before then, but for the newest of each kind of each company."""
     newest = select(func.max(Run.id)).group_by(Run.connection_id, Run.kind)
-    old = and_(Run.state != RunState.ACTIVE, Run.finished_at < before, Run.id.not_in(newest))
+    old = and_(Run.finished_at < before, Run.id.not_in(newest))
     ids = session.scalars(select(Run.id).where(old).limit(limit)).all()
     session.execute(delete(RunSeen).where(RunSeen.run_id.in_(ids)))
     session.execute(delete(Run).where(Run.id.in_(ids)))

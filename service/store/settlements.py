@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, literal_column, or_, select, update
+from sqlalchemy import and_, delete, literal_column, or_, select
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Invoice, SettlementRow
 from service.database.types import among
-from service.database.upsert import insert_all
+from service.database.upsert import insert_all, update_all
 from service.store import connections
 
 # As the partial index has it, so that it is used.
@@ -45,19 +45,19 @@ def due(
     return [(invoice, document) for invoice, document in found]
 
 
-def known(session: Session, invoice_ids: Collection[str]) -> Sequence[SettlementRow]:
-    """Return what was read before of these invoices."""
-    return session.scalars(
-        select(SettlementRow).where(among(SettlementRow.invoice_id, sorted(invoice_ids)))
-    ).all()
+def known(session: Session, invoice_ids: Collection[str]) -> dict[str, list[SettlementRow]]:
+    """Return what was read before of these invoices, by invoice."""
+    found: dict[str, list[SettlementRow]] = {}
+    query = select(SettlementRow).where(among(SettlementRow.invoice_id, sorted(invoice_ids)))
+    for row in session.scalars(query):
+        found.setdefault(row.invoice_id, []).append(row)
+    return found
 
 
 def keep(session: Session, rows: Sequence[Mapping[str, Any]], read: Mapping[str, int]) -> None:
     """Replace what is known of these invoices by `rows`; `read` is {id: fetch number explained}."""
-    session.execute(delete(SettlementRow).where(SettlementRow.invoice_id.in_(read)))
+    session.execute(delete(SettlementRow).where(among(SettlementRow.invoice_id, list(read))))
     if rows:
         insert_all(session, SettlementRow, rows)
-    for invoice_id, fetch_number in read.items():
-        session.execute(
-            update(Invoice).where(Invoice.id == invoice_id).values(settled_fetch=fetch_number)
-        )
+    rows_read = [{"id": id_, "settled_fetch": number} for id_, number in sorted(read.items())]
+    update_all(session, Invoice, rows_read)

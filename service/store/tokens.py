@@ -19,11 +19,15 @@ _REVIVED_FOR = timedelta(days=8)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedTokens:
-    """Both tokens, sealed for their connection's row, and when they end."""
+    """Both tokens, sealed for their connection's row, and when they end.
+
+    `previous` is the refresh token that they were got with, if it is another one than `refresh`.
+    """
 
     access: str
     access_expires_at: datetime
     refresh: str
+    previous: str | None = None
     refresh_expires_at: datetime | None
     hard_expires_at: datetime | None
 
@@ -74,6 +78,7 @@ def _columns(tokens: SealedTokens) -> dict[str, Any]:
         "access_sealed": tokens.access,
         "access_expires_at": tokens.access_expires_at,
         "refresh_sealed": tokens.refresh,
+        "previous_refresh_sealed": tokens.previous,
         "refresh_expires_at": tokens.refresh_expires_at,
         "hard_expires_at": tokens.hard_expires_at,
         "keys_refused_since": None,
@@ -87,7 +92,13 @@ def disconnect(
     done = session.execute(
         update(Connection)
         .where(Connection.id == connection_id, Connection.refresh_sealed == refresh_sealed)
-        .values(state=ConnectionState.DISCONNECTED, problem=why, disconnected_at=now, **proof.LOST)
+        .values(
+            state=ConnectionState.DISCONNECTED,
+            problem=why,
+            disconnected_at=now,
+            previous_refresh_sealed=None,  # it was tried, too
+            **proof.LOST,
+        )
         .returning(Connection.id)
     )
     if done.first() is None:

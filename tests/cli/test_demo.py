@@ -76,6 +76,10 @@ def test_it_says_what_to_open_and_how_to_log_in(demo: subprocess.Popen[str], ope
         login = {"name": named[1], "password": named[2], "next": "/ops/"}
         landed = browser.post(httpx.URL(operator).join("/ops/login"), data=login)
     assert (landed.status_code, landed.url) == (200, httpx.URL(operator))
+    (folder,) = [line.removeprefix("cd ") for line in lines if line.startswith("cd ")]
+    command = lines[lines.index(f"cd {folder}") + 1].split()
+    status = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert (status.returncode, status.stdout.splitlines()[0]) == (0, "Nothing is wrong.")
     demo.send_signal(signal.SIGINT)
     assert demo.stdout is not None
     assert "Stopped; the demo's folder is removed." in demo.stdout.readline()

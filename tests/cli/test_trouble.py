@@ -112,7 +112,10 @@ def test_whoever_only_looks_does_not_make_a_database(place: Place, command: list
 
 def test_migrate_makes_the_database(place: Place) -> None:
     assert place.run("migrate").returncode == 0
-    assert place.run("connections").stderr == "Connections: none.\n"
+    assert place.run("connections").stderr.splitlines() == [
+        "Connections: none.",
+        "`infactor-quickbooks connect-url EMAIL` prints a link with which a supplier connects.",
+    ]
 
 
 def test_a_schema_of_a_later_version_is_one_line(place: Place) -> None:
@@ -238,6 +241,9 @@ def test_a_port_that_is_taken_is_one_line(place: Place) -> None:
         ["worker", "--threads", "0"],
         ["simulator", "--port", "99999"],
         ["webhooks", "--limit", "0"],
+        ["replay", "--event", "0"],
+        ["confirm", "--run", "9223372036854775808"],
+        ["acknowledge", "--finding", "9223372036854775808", "--note", "seen"],
     ],
 )
 def test_numbers_out_of_range_are_refused_by_the_name_of_their_option(

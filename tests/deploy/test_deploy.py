@@ -83,7 +83,8 @@ def test_the_first_refusal_of_a_process_raises_a_series_from_zero() -> None:
 
 def test_every_rule_says_what_is_wrong_and_what_to_do() -> None:
     for rule in rules():
-        assert rule["labels"]["severity"] in ("critical", "warning"), rule["alert"]
+        severity = rule["labels"]["severity"]
+        assert severity in ("critical", "warning", "{{ $labels.severity }}"), rule["alert"]
         assert {*rule["annotations"]} == {"summary", "description"}, rule["alert"]
 
 

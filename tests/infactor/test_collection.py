@@ -7,6 +7,7 @@ import pytest
 from service.infactor.collection import DeliveryOrder, InvoiceCollection, _is_there_already
 from service.infactor.mapped_document import MappedDocument
 from service.infactor.mongo import InfactorDatabase
+from service.kit import exact_json
 
 _OLD = "E11000 duplicate key error collection: infactor.invoices index: "
 
@@ -32,7 +33,9 @@ def test_whether_a_document_of_this_id_was_there_first(error: dict[str, Any], th
 
 
 def test_names_that_mongodb_does_not_allow_are_stored_with_others(opened: InfactorDatabase) -> None:
-    mapped = MappedDocument.of({"state": "invoice_created", "items": [{"$ref": {"a.b": 1}}]})
+    mapped = MappedDocument(
+        exact_json.encode({"state": "invoice_created", "items": [{"$ref": {"a.b": 1}}]})
+    )
     order = DeliveryOrder(key="qbk-1", revision=1, mapped=mapped, hold=None, unseen=True)
     collection = InvoiceCollection(opened, withdraw=True)
     collection.deliver([order])

@@ -364,7 +364,7 @@ class TestStuckNotices:
         scene.notices(1, ago=HOURS, attempts=4, due_at=NOW + 5 * MINUTES)
         assert scene.causes() == ["webhooks.stuck"]
 
-    def test_what_an_operator_has_just_put_back_has_not_waited_yet(self, scene: Scene) -> None:
+    def test_what_an_operator_has_just_retried_has_not_waited_yet(self, scene: Scene) -> None:
         scene.company()
         scene.last_beat("clock", 5)
         scene.notices(1, ago=9 * DAYS, attempts=0, due_at=NOW - MINUTES)

@@ -70,6 +70,17 @@ class TestStuck:
         scene.rows("c2").receipt("2", "created", NOW - MINUTES)
         assert scene.wrong() == []
 
+    def test_a_queue_moves_though_a_slower_clock_wrote_the_next_receipt(self, scene: Scene) -> None:
+        scene.deliver()
+        for name in ("c1", "c2"):
+            scene.company(name)
+            scene.rows(name).invoice("1", recorded_at=NOW - 9 * HOURS)
+            scene.rows(name).invoice("2", recorded_at=NOW - 9 * HOURS, delivered_revision=1)
+        scene.rows("c1").receipt("2", "created", NOW - 9 * MINUTES)
+        scene.rows("c2").receipt("2", "created", NOW - 12 * MINUTES)
+        (stuck,) = scene.wrong()
+        assert stuck.text.startswith("1 invoice should be")  # c2's
+
     def test_an_old_invoice_that_is_to_be_delivered_once_more_has_not_waited(
         self, scene: Scene
     ) -> None:

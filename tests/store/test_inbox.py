@@ -176,9 +176,9 @@ def test_a_claim_leaves_alone_what_is_not_due(database: Database, connection_id:
         inbox.retry(session, [batch[0].id], error, AT, later)
         inbox.finish(session, [batch[1].id], "done", AT)
     with database.write() as session:
-        assert not inbox.has_due(session, "c1", AT + timedelta(seconds=59))
+        assert not inbox.is_company_due(session, "c1", "simulator", AT + timedelta(seconds=59))
         assert inbox.claim(session, "c1", "me", AT + timedelta(seconds=59))[0] == []
-        assert inbox.has_due(session, "c1", later)
+        assert inbox.is_company_due(session, "c1", "simulator", later)
         (notice,) = inbox.claim(session, "c1", "me", later)[0]
     assert (notice.error_class, notice.error_message, notice.intuit_tid) == (
         "TransientError",
@@ -274,7 +274,7 @@ def places(database: Database) -> list[tuple[str | None, str, str | None, int]]:
 
 def meet(database: Database, connection_id: str, place: str, error: str) -> None:
     with database.write() as session:
-        own_notices.park_unnamed(session, connection_id, place, TransientError(error), AT, AT)
+        own_notices.add_unreadable(session, connection_id, place, TransientError(error), AT, AT)
 
 
 def test_a_place_that_cannot_be_shown_is_one_failed_notice_of_its_company(
@@ -292,7 +292,7 @@ def test_a_place_that_cannot_be_shown_is_one_failed_notice_of_its_company(
     ]
 
 
-def test_a_place_that_was_put_back_and_is_met_again_is_told_of_again(
+def test_a_place_that_was_retried_and_is_met_again_is_told_of_again(
     database: Database, connection_id: str
 ) -> None:
     meet(database, connection_id, "the first invoice", "a first time")

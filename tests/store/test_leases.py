@@ -1,10 +1,12 @@
 """Leases: the right of one process to do one thing."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 from sqlalchemy import event, select, text, update
+from sqlalchemy.orm import Session
 
 from service.coordination import leases
 from service.coordination.leases import HeldLeases
@@ -24,6 +26,18 @@ def move(database: Database, *, seconds: float) -> None:
     with database.write() as session:
         moved = {"until": Lease.until - seconds, "taken_at": Lease.taken_at - seconds}
         session.execute(update(Lease).values(moved))
+
+
+def undone(database: Database, work: Callable[[Session], object]) -> None:
+    """Do the work in a transaction that fails."""
+
+    def fail() -> None:
+        with database.write() as session:
+            assert work(session)
+            print(1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
 
 
 def remaining(database: Database) -> float:
@@ -245,3 +259,63 @@ def test_when_a_lease_was_taken_is_kept_for_as_long_as_anybody_may_ask(database:
         leases.prune(session, 3600.0)
     with database.read() as session:
         assert session.scalars(select(Lease.name)).all() == []
+
+
+def test_a_lease_is_taken_and_given_back_in_its_holders_transactions(database: Database) -> None:
+    held = HeldLeases(database)
+    with held.join("work", spacing=5) as lease:
+        with database.write() as session:
+            assert lease.take(session)
+        assert lease.is_held
+        assert not acquired(database, "b")
+        with database.write() as session:
+            wait = lease.release(session)
+            assert wait is not None
+            assert 4 < wait <= 5
+        assert not lease.is_held
+        assert acquired(database, "b")
+    assert not acquired(database, "c")
+
+
+def test_a_lease_whose_transaction_is_undone_was_never_taken(database: Database) -> None:
+    held = HeldLeases(database)
+    with held.join("work", spacing=5) as lease:
+        undone(database, lease.take)
+        assert not lease.is_held
+        assert acquired(database, "b", spacing=5)
+
+
+def test_a_lease_that_its_transaction_did_not_give_back_is_given_back_at_the_end(
+    database: Database,
+) -> None:
+    held = HeldLeases(database)
+    with held.join("work", spacing=5) as lease:
+        with database.write() as session:
+            lease.take(session)
+        undone(database, lease.release)
+        assert not acquired(database, "b")
+    assert acquired(database, "b")
+
+
+def test_who_has_lost_a_lease_does_not_know_when_it_may_be_taken(database: Database) -> None:
+    held = HeldLeases(database)
+    with held.join("work") as lease:
+        with database.write() as session:
+            lease.take(session)
+        move(database, seconds=30)
+        assert acquired(database, "b")
+        with database.write() as session:
+            assert lease.release(session) is None
+    assert not acquired(database, "c")
+
+
+def test_the_heartbeat_keeps_a_lease_that_was_taken_in_a_transaction(database: Database) -> None:
+    held = HeldLeases(database, beat_seconds=0.05)
+    held.start()
+    with held.join("work") as lease:
+        with database.write() as session:
+            lease.take(session)
+        move(database, seconds=18)
+        wait_until(lambda: remaining(database) > 19, what="a beat")
+    held.stop()
+    assert acquired(database, "b")

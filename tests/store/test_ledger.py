@@ -68,6 +68,16 @@ def test_age_is_counted_in_days_past_the_due_date(rows: DeliveryRows, due: str, 
     assert entry.open == Decimal("12.34")
 
 
+def test_amounts_are_exact_where_all_together_is_more_than_one_can_be(rows: DeliveryRows) -> None:
+    for number, customer in enumerate(["7", "7", "8"]):
+        add(rows, str(number), "8999999999999.99", customer_id=customer, due="2026-11-20")
+    found = [(one.buyer, one.open, one.ages[1], round(one.share, 4)) for one in entries(rows)]
+    assert found == [
+        ("Buyer 7", Decimal("17999999999999.98"), Decimal("17999999999999.98"), 0.6667),
+        ("Buyer 8", Decimal("8999999999999.99"), Decimal("8999999999999.99"), 0.3333),
+    ]
+
+
 def test_a_buyer_is_a_customer_of_one_company_and_a_currency(rows: DeliveryRows) -> None:
     add(rows, "1", "60")
     add(rows, "2", "15", customer_id="8")

@@ -240,7 +240,7 @@ def test_reads_runs_alerts_and_deliveries_are_counted(
     found = measured(database)
     assert found.reads == {"query": 2, "cdc": 1}
     assert found.active_runs == {"backfill": 1, "reconcile": 0, "withdrawal": 0}
-    assert found.open_alerts == {"connection.dead": 2}
+    assert found.open_alerts == {("connection.dead", "warning"): 2}
 
 
 def test_each_renewal_of_tokens_counts_once_however_often_it_is_saved(

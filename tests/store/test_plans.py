@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from service.database.engine import Database
@@ -14,7 +13,7 @@ from service.database.tables import Invoice
 from service.queries import api_lists, invoices
 from service.queries.api_lists import InvoiceFilter
 from service.queries.invoices import Sort, Wanted
-from service.store import connections, event_feed
+from service.store import connections, event_feed, pruning
 from tests import databases
 from tests.builders import a_connection
 from tests.copies import copy_row
@@ -39,21 +38,10 @@ def database(sqlite_url: str) -> Iterator[Database]:
 
 def steps(database: Database, read: Callable[[Session], object]) -> set[str]:
     """Return each step of the plans of all that is asked, without its conditions."""
-    asked: list[tuple[str, object]] = []
-
-    def note(_: object, __: object, statement: str, values: object, *___: object) -> None:
-        asked.append((statement, values))
-
-    event.listen(database.engine, "before_cursor_execute", note)
-    with database.read() as session:
+    with database.read() as session, databases.statements(database) as asked:
         read(session)
-    event.remove(database.engine, "before_cursor_execute", note)
-    found = set()
-    with database.engine.connect() as connection:
-        for statement, values in asked:
-            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
-            found |= {re.sub(r" \(.*", "", row[3]) for row in plan}
-    return found
+    plans = (databases.plan_of(database, one, one.parameters) for one in asked)
+    return {re.sub(r" \(.*", "", step) for plan in plans for step in plan}
 
 
 @pytest.mark.parametrize("sort", list(Sort))
@@ -108,3 +96,16 @@ def test_events_that_wait_are_found_in_indexes_of_their_own(database: Database) 
     assert steps(database, lambda s: event_feed.unsent(s, "sandbox", refused=True, limit=9)) == {
         "SEARCH events USING INDEX ix_events_refused"
     }
+
+
+def test_pruning_looks_only_at_notices_that_may_be_old_enough(database: Database) -> None:
+    """They are the largest table but the invoices, and the one writer waits meanwhile."""
+    for prune, where in (
+        (pruning.handled_notices, "SEARCH notices USING INDEX ix_notices_handled"),
+        (pruning.ignored_notices, "SCAN notices USING INDEX ix_notices_ignored"),
+        (pruning.unreadable_notices, "SCAN notices USING INDEX ix_notices_ignored"),
+        (pruning.unconnected_notices, "SEARCH notices USING COVERING INDEX ix_notices_connection"),
+    ):
+        found = steps(database, lambda session, prune=prune: prune(session, AT, 10))
+        assert where in found
+        assert "SCAN notices" not in found

@@ -12,7 +12,15 @@ from sqlalchemy.exc import StatementError
 
 from service.database.engine import Database
 from service.database.tables import Supplier
-from service.database.types import ExactJSON, Instant, Money, RowId, database_now
+from service.database.types import (
+    ExactJSON,
+    Instant,
+    Money,
+    RowId,
+    database_now,
+    money_sum,
+    rough_sum,
+)
 from service.kit.clock import now
 from service.store import connections
 
@@ -68,6 +76,28 @@ def test_money_sorts_as_numbers(database: Database) -> None:
     with database.read() as session:
         found = session.scalars(select(VALUES.c.money).order_by(VALUES.c.money)).all()
     assert [str(amount.normalize()) for amount in found] == ["-3", "9.5", "2E+1", "1E+2"]
+
+
+def test_a_sum_is_exact_where_it_is_more_than_an_amount_can_be(database: Database) -> None:
+    most = Decimal("8999999999999.999999")
+    for amounts in ([most] * 3, [-most] * 3, [most, most, Decimal("-0.000002")]):
+        with database.write() as session:
+            session.execute(VALUES.delete())
+            for number, amount in enumerate(amounts):
+                session.execute(VALUES.insert().values(id=number, money=amount))
+        with database.read() as session:
+            exact, rough = session.execute(
+                select(money_sum(VALUES.c.money), rough_sum(VALUES.c.money))
+            ).one()
+        assert exact == sum(amounts)
+        unit = 1e6 if database.is_sqlite else 1
+        assert rough == pytest.approx(float(sum(amounts)) * unit)
+
+
+def test_a_sum_of_nothing_is_none(database: Database) -> None:
+    with database.read() as session:
+        query = select(money_sum(VALUES.c.money), rough_sum(VALUES.c.money))
+        assert session.execute(query).one() == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The limits of the server itself, at its socket: as a client meets them that means no good."""
 
 import json
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from service.kit.logs import OnceAMinute
 from service.kit.metrics import AnswerCounter
 from service.quickbooks.webhooks import sign
 from service.web.connection_limits import LimitedProtocol, limited_protocol
@@ -204,6 +206,30 @@ def test_what_is_worked_on_for_long_is_not_left() -> None:
         client.sendall(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
         threading.Timer(0.6, server.may_answer.set).start()
         assert status_of(client) == 200
+
+
+UNREADABLE = {
+    "Invalid HTTP request received.": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n",  # TLS
+    "Unsupported upgrade request.": b"GET / HTTP/1.1\r\nhost: x\r\n"
+    b"connection: upgrade\r\nupgrade: websocket\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("said", UNREADABLE)
+def test_requests_that_cannot_be_read_fill_no_log(
+    caplog: pytest.LogCaptureFixture, said: str
+) -> None:
+    limit, logger = OnceAMinute(), logging.getLogger("uvicorn.error")
+    logger.addFilter(limit)
+    try:
+        with serving() as server:
+            for _ in range(5):
+                with server.connect() as client:
+                    client.sendall(UNREADABLE[said])
+                    assert status_of(client) in (200, 400)
+    finally:
+        logger.removeFilter(limit)
+    assert caplog.messages.count(said) == 1
 
 
 def asked(server: Server, path: str = "/quickbook/webhook") -> int:

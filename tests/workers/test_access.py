@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import update
@@ -9,7 +10,8 @@ from sqlalchemy import update
 from service.database.tables import Connection
 from service.errors import Disconnected, TransientError
 from service.kit.clock import now
-from tests.workers.world import REALM, World
+from tests.workers.reconciling import set_connection
+from tests.workers.world import REALM, World, an_invoice
 
 
 def expire(world: World) -> None:
@@ -121,6 +123,80 @@ def test_a_dead_refresh_token_disconnects_and_says_so(world: World) -> None:
     with pytest.raises(Disconnected):
         world.services.access.access_token(world.connection_id)
     assert world.refreshes() == 0
+
+
+WRONG = {"access_token": "wrong", "refresh_token": "AB11wrong", "expires_in": 3600}
+
+
+def answer_wrongly(world: World) -> str:
+    """Let QuickBooks answer a refresh with tokens that open nothing; return its own one."""
+    connection = world.connection()
+    set_connection(world, access_expires_at=now() - timedelta(hours=1))
+    world.faults({"kind": "token", "status": 200, "body": WRONG, "count": 1})
+    assert world.services.access.access_token(world.connection_id) == "wrong"
+    return world.services.vault.open(
+        connection.refresh_sealed or "", f"{world.connection_id}:refresh"
+    )
+
+
+def kept(world: World) -> list[str | None]:
+    """Return the stored refresh token, and the one before it."""
+    row = world.connection()
+    opened = partial(world.services.vault.open, owner=f"{row.id}:refresh")
+    both = (row.refresh_sealed, row.previous_refresh_sealed)
+    return [sealed and opened(sealed) for sealed in both]
+
+
+@pytest.mark.both_databases("the statements are its own")
+def test_a_wrong_refresh_token_costs_no_connection(world: World) -> None:
+    good = answer_wrongly(world)
+    assert kept(world) == ["AB11wrong", good]
+    world.arrive(an_invoice("1"))
+    assert list(world.documents()) == ["1"]
+    assert world.connection().state == "connected"
+    assert kept(world) == [good, None]
+
+
+def test_the_token_before_is_kept_until_the_new_one_has_been_good_and_no_longer(
+    world: World,
+) -> None:
+    first, _ = kept(world)
+    expire(world)
+    token = world.services.access.access_token(world.connection_id)
+    second, previous = kept(world)
+    assert (second != first, previous) == (True, first)
+    world.services.access.access_token(world.connection_id, token)
+    assert kept(world) == [second, None]
+
+
+def test_where_both_are_refused_each_was_tried_once(world: World) -> None:
+    answer_wrongly(world)
+    world.faults({"preset": "invalid_grant", "count": 10})
+    with pytest.raises(Disconnected):
+        world.services.access.access_token(world.connection_id, "wrong")
+    (rule,) = world.http.get(f"{world.simulator.url}/_sim/faults").json()["faults"]
+    assert rule["count"] == 8
+    assert world.connection().state == "disconnected"
+    assert kept(world) == ["AB11wrong", None]
+
+
+def test_an_old_token_is_never_tried_beside_one_that_was_good(world: World) -> None:
+    world._order("POST", "settings", {"old_refresh_grace": 86_400})
+    expire(world)
+    token = world.services.access.access_token(world.connection_id)
+    token = world.services.access.access_token(world.connection_id, token)
+    world.faults({"preset": "invalid_grant", "count": 1})
+    with pytest.raises(Disconnected):
+        world.services.access.access_token(world.connection_id, token)
+
+
+def test_a_new_token_that_is_refused_at_once_gives_way_to_the_one_before(world: World) -> None:
+    world._order("POST", "settings", {"old_refresh_grace": 86_400})
+    expire(world)
+    token = world.services.access.access_token(world.connection_id)
+    world.faults({"preset": "invalid_grant", "count": 1})
+    assert world.services.access.access_token(world.connection_id, token) != token
+    assert world.connection().state == "connected"
 
 
 def test_who_is_refused_uses_the_tokens_that_somebody_else_got_meanwhile(world: World) -> None:

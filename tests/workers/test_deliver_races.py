@@ -15,10 +15,11 @@ from service.infactor.collection import DeliveryOrder, InvoiceCollection
 from service.infactor.document_lifecycle import QUICKBOOKS_OWNED, SUPPLIER
 from service.infactor.mapped_document import MappedDocument
 from service.infactor.mongo import InfactorDatabase
+from service.kit import exact_json
 from service.kit.clock import now
 from service.store import connections, infactor_outbox
+from tests.databases import is_waited_for
 from tests.servers import wait_until
-from tests.store.test_row_locks import is_waited_for
 from tests.workers.delivering import Delivering
 from tests.workers.world import an_invoice
 from workers.delivery.deliver import Delivery, DeliveryResults, order_for
@@ -40,7 +41,7 @@ def order(
     return DeliveryOrder(
         key=key,
         revision=revision,
-        mapped=MappedDocument.of(mapped),
+        mapped=MappedDocument(exact_json.encode(mapped)),
         hold=RuleCode(hold) if hold else None,
         **more,
     )

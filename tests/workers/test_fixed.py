@@ -19,7 +19,7 @@ def offered(world: World) -> Document:
         return session.scalars(select(Document)).one()
 
 
-@pytest.mark.both_databases("the statement compares texts")
+@pytest.mark.both_databases("each is given the warnings in another way")
 def test_the_warnings_before_a_fix_are_kept_with_its_moment(world: World) -> None:
     broken = an_invoice(DueDate=None, DocNumber=None)
     world.arrive(broken)

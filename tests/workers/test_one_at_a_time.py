@@ -1,18 +1,23 @@
 """What one process has begun no other begins; each has a lease, which the test's process holds."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import select, text
 
 from service.database.tables import Connection
+from service.kit.clock import now
+from service.store import inbox
 from tests.servers import wait_until
 from tests.workers.delivering import Delivering
 from tests.workers.test_settlements import approved
-from tests.workers.world import World, an_event, an_invoice
+from tests.workers.world import World, an_event, an_invoice, asked_for
 from workers.delivery.deliver import deliver_company
 from workers.schedule import Periodic, ticking
 from workers.settlements import explain_payments
+from workers.sync import Turn, sync_company
 
 
 @contextmanager
@@ -29,6 +34,50 @@ def test_a_company_is_read_by_one(world: World) -> None:
         before = world.calls()
         world.sync_at_once()
         assert world.calls() == before
+
+
+def test_who_works_on_a_company_asks_again_for_what_came_meanwhile(world: World) -> None:
+    world.webhook(an_event("Invoice", "1", "updated"))
+    other = world.another_process()
+    with world.services.leases.join(f"sync:{world.connection_id}") as lease:
+        turn = Turn(world.services, world.connection_id, lease)
+        claimed = turn.begin()
+        assert claimed is not None
+        world.webhook(an_event("Invoice", "2", "updated"))
+        sync_company(other, world.connection_id)  # it leaves that to the turn
+        with world.services.database.write() as session, turn.ending(session):
+            inbox.finish(session, [notice.id for notice in claimed.notices], "read", now())
+    assert world.delayed() == [("sync_company", world.connection_id)]
+
+
+@pytest.mark.postgresql("SQLite lets in one writer at a time")
+def test_a_nudge_that_comes_as_a_turn_ends_waits_for_its_end_and_asks_again(
+    world: World,
+) -> None:
+    """The turn has looked for the last time what is due, and is not committed yet."""
+    world.webhook(an_event("Invoice", "1", "updated"))
+    other = world.another_process()
+    with (
+        ThreadPoolExecutor(1) as pool,
+        world.services.leases.join(f"sync:{world.connection_id}") as lease,
+    ):
+        turn = Turn(world.services, world.connection_id, lease)
+        claimed = turn.begin()
+        assert claimed is not None
+        with world.services.database.write() as session:
+            with turn.ending(session):
+                inbox.finish(session, [notice.id for notice in claimed.notices], "read", now())
+            world.webhook(an_event("Invoice", "2", "updated"))
+            nudged = pool.submit(sync_company, other, world.connection_id)
+            wait_until(lambda: nudged.done() or _is_waited_for(world), what="a lock to wait for")
+        nudged.result()
+    assert asked_for(other.jobs.broker, delayed=True) == [("sync_company", world.connection_id)]
+
+
+def _is_waited_for(world: World) -> bool:
+    query = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    with world.services.database.read() as session:
+        return bool(session.scalar(query))
 
 
 def test_a_run_is_advanced_by_one(world: World) -> None:

@@ -11,8 +11,8 @@ from service.database.tables import Invoice, Revision, Run
 from service.infactor.rules.book import parse_changes
 from service.kit.clock import now
 from service.store import infactor_outbox, judging_queue
+from tests.databases import is_waited_for
 from tests.servers import wait_until
-from tests.store.test_row_locks import is_waited_for
 from tests.workers.delivering import Delivering
 from tests.workers.world import World, an_invoice, asked_for
 from workers.company import RecordedCompany
@@ -98,7 +98,7 @@ def test_who_delivers_an_invoice_may_ask_for_it_while_it_is_judged(postgres_worl
         ids = session.scalars(select(Invoice.id)).all()
         judging_queue.ask(session, world.connection_id, ids)
     with ThreadPoolExecutor(1) as pool, database.write() as session:
-        infactor_outbox.lock_companies(session, ids)
+        infactor_outbox.lock_invoices(session, world.connection_id, ids)
         judged = pool.submit(record_judgements, company, ids)
         wait_until(lambda: is_waited_for(database), what="a lock to wait for")
         judging_queue.ask(session, world.connection_id, ids)

@@ -9,6 +9,7 @@ from service.config.loading import settings_from
 from service.errors import ConfigurationError
 from service.operations.rekey import Rekeyed, rekey
 from service.services import Services, build_services
+from tests.workers.reconciling import set_connection
 from tests.workers.world import World, an_event, an_invoice, environment
 
 OLD = base64.urlsafe_b64encode(b"k" * 32).decode()
@@ -26,6 +27,8 @@ def restarted(world: World, **changed: str) -> Services:
 @pytest.mark.both_databases("the statements are its own")
 def test_after_rekeying_only_the_new_keys_are_needed(world: World) -> None:
     token = world.services.access.access_token(world.connection_id)
+    before = world.connection().refresh_sealed
+    set_connection(world, previous_refresh_sealed=before)
     world.webhook(an_event("Invoice", "5", "created", intuitaccountid=STRANGER))
     world.webhook(body=b"not json")
     both = restarted(world, ENCRYPTION_KEYS=f"{NEW},{OLD}", SECRET_KEY="new-" + "s" * 40)
@@ -37,6 +40,9 @@ def test_after_rekeying_only_the_new_keys_are_needed(world: World) -> None:
     new = restarted(world, ENCRYPTION_KEYS=NEW, SECRET_KEY="new-" + "s" * 40)
     new.access.check_keys()
     assert new.access.access_token(world.connection_id) == token
+    row, owner = world.connection(), f"{world.connection_id}:refresh"
+    for sealed in (row.refresh_sealed, row.previous_refresh_sealed):
+        assert new.vault.open(sealed or "", owner) == world.services.vault.open(before or "", owner)
     stranger, garbage = (row for row in world.notice_rows())
     assert stranger.realm_digest == new.vault.digest(STRANGER)
     assert new.vault.open(stranger.realm_sealed or "", stranger.realm_digest) == STRANGER

@@ -19,9 +19,9 @@ class Doings:
 
     def __init__(self) -> None:
         self.gate = threading.Event()
-        self.begun: list[tuple[str, str]] = []
+        self.begun: list[tuple[str, str | int]] = []
 
-    def of(self, worker: str) -> set[str]:
+    def of(self, worker: str) -> set[str | int]:
         """Return what this worker has begun."""
         return {what for who, what in self.begun if who == worker}
 
@@ -30,7 +30,7 @@ class Doings:
 def a_worker(name: str, job: Job, redis_url: str, doings: Doings) -> Iterator[None]:
     """Run a worker with four threads and a broker of its own, as its own process has them."""
 
-    def work(**row: str) -> None:
+    def work(**row: str | int) -> None:
         doings.begun.append((name, row[job.parameter]))
         doings.gate.wait(30)
 
@@ -55,7 +55,8 @@ def a_worker(name: str, job: Job, redis_url: str, doings: Doings) -> Iterator[No
 
 def shared(redis_url: str, job: Job, each: int) -> None:
     """Check that each of two workers begins `each` of twice as many, and no more before it ends."""
-    doings, rows = Doings(), {str(number) for number in range(2 * each)}
+    numbers = range(1, 2 * each + 1)
+    doings, rows = Doings(), {n if job is jobs.RUN else str(n) for n in numbers}
     with ExitStack() as stack:
         sender = worker_broker(redis_url, _THREADS)
         stack.callback(sender.close)

@@ -35,7 +35,14 @@ from service.kit import tracing
 from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.services import Services
-from service.store import connections, event_feed, inbox, infactor_outbox, invoice_events
+from service.store import (
+    connections,
+    event_feed,
+    inbox,
+    infactor_outbox,
+    invoice_events,
+    invoices,
+)
 from service.store.event_feed import Happening
 from service.store.findings import Found
 from service.store.infactor_outbox import DeliveryProgress, Outgoing
@@ -46,6 +53,8 @@ from workers.delivery.findings import (
     changed_after_approval,
     keep_changes,
 )
+
+log = structlog.get_logger(__name__)
 
 _MOST_LOGGED = 20
 _BATCH = 1000
@@ -131,18 +140,18 @@ def _invoices_by_webhook(
 
 
 def _deliver_batch(
-    services: Services, infactor: Infactor, company: Connection, invoices: Sequence[Outgoing]
+    services: Services, infactor: Infactor, company: Connection, waiting: Sequence[Outgoing]
 ) -> list[Delivery]:
     with services.database.read() as session:
-        seen = infactor_outbox.documents_of(session, [invoice.id for invoice in invoices])
+        seen = infactor_outbox.documents_of(session, [invoice.id for invoice in waiting])
         supplier = connections.supplier(session, company.supplier_id)
-    registered = infactor.users.registered_buyers({e for i in invoices for e in addresses_of(i)})
+    registered = infactor.users.registered_buyers({e for i in waiting for e in addresses_of(i)})
     account = infactor.users.supplier(supplier.email) if supplier else None
-    orders = [order_for(i, seen.get(i.id), company, registered, account) for i in invoices]
+    orders = [order_for(i, seen.get(i.id), company, registered, account) for i in waiting]
     results = infactor.invoices.deliver(orders)
     return [
         Delivery(invoice, seen.get(invoice.id), order, results.get(order.key))
-        for invoice, order in zip(invoices, orders, strict=True)
+        for invoice, order in zip(waiting, orders, strict=True)
     ]
 
 
@@ -200,9 +209,6 @@ def addresses_of(invoice: Invoice | Outgoing) -> list[str]:
     return known or [email for email in [(invoice.mapped or {}).get("buyerEmail")] if email]
 
 
-log = structlog.get_logger(__name__)
-
-
 class DeliveryResults:
     """The results of one batch of a company's deliveries."""
 
@@ -238,7 +244,7 @@ class DeliveryResults:
             infactor_outbox.save_progress(session, list(current.values()))
             infactor_outbox.save_revisions(session, self._caught_up)
             infactor_outbox.save_warnings(session, self._warnings)
-            infactor_outbox.note_fixed(session, self._fixed, self._at)
+            invoices.note_fixed(session, self._fixed, self._at)
             infactor_outbox.add_receipts(session, self._receipts)
             for sent in self._frozen:
                 inbox.take_back(session, sent.connection_id, sent.quickbooks_id, sent.recorded_at)

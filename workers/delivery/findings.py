@@ -119,10 +119,8 @@ def keep_changes(
         change.invoice.id: approved_against_rules(change, standing.get(change.invoice.id, ()))
         for change in changes
     }
-    documents.note_approved(
-        session, [change.invoice.id for change in changes if change.approved], now
-    )
     approved = {change.invoice.id: change for change in changes if change.approved}
+    documents.note_approved(session, approved, now)
     decided = [change.invoice.id for change in changes if change.approved or change.taken_back]
     invoice_twins.ask_for_decided(session, connection_id, decided)
     written = infactor_outbox.fields_written_since(session, approved.keys(), now - HURRY)
@@ -140,7 +138,7 @@ def keep_changes(
     keep_findings(session, connection_id, found, now)
 
 
-def decided(change: DocumentChange) -> Happening:
+def decision(change: DocumentChange) -> Happening:
     """Return that somebody in Infactor has moved the document."""
     invoice, after = change.invoice, change.after
     return invoice_events.of_decision(

@@ -21,7 +21,7 @@ from service.store import connections, documents, event_feed, findings, infactor
 from service.store.infactor_outbox import Outgoing
 from workers.delivery.circuit import InfactorUnavailable, reaching_infactor
 from workers.delivery.deliver import addresses_of, key_of
-from workers.delivery.findings import DocumentChange, decided, keep_changes
+from workers.delivery.findings import DocumentChange, decision, keep_changes
 
 log = structlog.get_logger(__name__)
 
@@ -109,8 +109,8 @@ def _note(
     session: Session, connection_id: str, news: Sequence[DocumentChange], at: datetime
 ) -> bool:
     """Store a company's changes; return whether it now has something to deliver."""
-    fresh = _still_news(session, news)
-    event_feed.tell(session, (decided(change) for change in fresh if change.moved), at)
+    fresh = _still_news(session, connection_id, news)
+    event_feed.tell(session, (decision(change) for change in fresh if change.moved), at)
     keep_changes(session, connection_id, fresh, at)
     again = [change for change in fresh if change.moved or change.astray]
     # A document that is undecided again may be at the recorded revision and still differ from it.
@@ -126,10 +126,12 @@ def _note(
     return bool(again)
 
 
-def _still_news(session: Session, news: Sequence[DocumentChange]) -> list[DocumentChange]:
+def _still_news(
+    session: Session, connection_id: str, news: Sequence[DocumentChange]
+) -> list[DocumentChange]:
     """Lock the company; leave out what was delivered or forgotten since Infactor was asked."""
     ids = [change.invoice.id for change in news]
-    current = infactor_outbox.lock_invoices(session, ids)
+    current = infactor_outbox.lock_invoices(session, connection_id, ids)
     seen = infactor_outbox.documents_of(session, ids)
     return [
         _change(current[invoice_id], seen[invoice_id], change.after)

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.database.engine import after_commit
-from service.database.tables import Customer, Document, Invoice
+from service.database.tables import Customer, Document
 from service.domain import Action, RevisionCause, RuleCode
 from service.errors import ApprovalNeeded, Disconnected, SyncError, Unmappable
 from service.infactor import document_lifecycle
@@ -32,7 +32,7 @@ from service.store import (
     revision_chain,
 )
 from service.store.event_feed import Happening
-from service.store.invoice_events import Noted
+from service.store.invoice_events import RevisedInvoice
 from service.store.invoice_twins import Key
 from service.store.invoices import InvoiceRow, RecordedVersion
 from service.store.judging_queue import RecordedReasons
@@ -44,7 +44,6 @@ from workers.recording.invoice_rows import (
     judged_revision,
     keys_of,
     revision,
-    row_of,
     sale,
     same,
 )
@@ -53,6 +52,9 @@ from workers.recording.outcome import Outcome, Recorded
 from workers.recording.withdrawal_limit import check_withdrawals
 
 log = structlog.get_logger(__name__)
+
+REMAPPED_AT_ONCE = 1_000
+"""More invoices of customers that have changed are mapped again in transactions of their own."""
 
 R = TypeVar("R", InvoiceRow, RecordedReasons)
 
@@ -101,6 +103,14 @@ class InvoiceBatch:
         withheld = {one.invoice_id: "" for one in recorded if one.withheld}
         invoices.keep_digests(self._session, withheld)
         return recorded
+
+    def remap_within_limit(self) -> Recorded:
+        """Map the next invoices again whose customer has changed, and leave the same to an
+        operator.
+
+        Raises Disconnected if the company was handed over since its supplier was read.
+        """
+        return self._within_limit(self._remap_next)
 
     def _within_limit(self, write: Callable[[], Recorded]) -> Recorded:
         company, session = self._company, self._session
@@ -169,7 +179,7 @@ class InvoiceBatch:
         self._keep(self._judge.judged(self._unless_withheld(rows)), known)
         self._note_unchanged(bases.keys() - new.keys(), versions)
         if changed_customers:
-            self._remap(changed_customers, skip=ids)
+            self._remap_customers(changed_customers, skip=ids)
         return self._recorded
 
     def ask_for_neighbours(self) -> None:
@@ -221,7 +231,7 @@ class InvoiceBatch:
         ids = [row.id for row in rows]
         if not self._rows.settings.delivers:
             stored = invoices.load(self._session, ids)
-            return self._deliver([row_of(invoice) for invoice in stored.values()])
+            return self._deliver(list(stored.values()))
         states = invoices.document_states(self._session, ids)
         actions = {}
         for row in rows:
@@ -257,10 +267,11 @@ class InvoiceBatch:
         self._recorded.append(Outcome(quickbooks_id=quickbooks_id, error=error))
 
     def _lock_company(self) -> None:
-        """Raise Disconnected if the company was disconnected or handed over since it was read."""
+        """Lock the company; raise Disconnected if it was disconnected or handed over since it was
+        read.
+        """
         connection_id, supplier_id = self._company.connection_id, self._company.supplier_id
-        connections.lock(self._session, connection_id)
-        if not connections.is_held_by(self._session, connection_id, supplier_id):
+        if not connections.lock_if_held(self._session, connection_id, supplier_id):
             raise Disconnected("the connection ended while its company was being read")
 
     def _identified(self, reads: Sequence[Read]) -> dict[str, Read]:
@@ -301,7 +312,7 @@ class InvoiceBatch:
 
     def _known(
         self, quickbooks_ids: Collection[str], versions: dict[str, RecordedVersion]
-    ) -> dict[str, Invoice]:
+    ) -> dict[str, InvoiceRow]:
         ids = {self._company.invoice_id(i) for i in quickbooks_ids}
         return invoices.load(self._session, ids & versions.keys())
 
@@ -316,7 +327,7 @@ class InvoiceBatch:
         ]
 
     def _mapped(
-        self, bases: dict[str, InvoiceBasis], known: dict[str, Invoice]
+        self, bases: dict[str, InvoiceBasis], known: Mapping[str, InvoiceRow]
     ) -> list[InvoiceRow]:
         rows = []
         for quickbooks_id, basis in bases.items():
@@ -329,7 +340,7 @@ class InvoiceBatch:
                 rows.append(row)
         return rows
 
-    def _deletions(self, gone: dict[str, int], known: dict[str, Invoice]) -> list[InvoiceRow]:
+    def _deletions(self, gone: dict[str, int], known: Mapping[str, InvoiceRow]) -> list[InvoiceRow]:
         return [
             self._rows.deletion(i, fetch_number, known.get(self._company.invoice_id(i)))
             for i, fetch_number in gone.items()
@@ -339,12 +350,44 @@ class InvoiceBatch:
         wanted = {i for read in reads if (i := read.customer_id)}
         return customers.load_with_parents(self._session, self._company.connection_id, wanted)
 
-    def _remap(self, changed: set[str], skip: set[str]) -> None:
-        """Map the invoices of changed customers again, from the recorded originals."""
+    def _remap_customers(self, changed: set[str], skip: set[str]) -> None:
+        """Map the invoices of these customers again, or note that it is to be done: deliveries of
+        the company wait for this transaction.
+        """
+        ids = self._of_customers(changed, limit=REMAPPED_AT_ONCE + 1)
+        if len(ids) <= REMAPPED_AT_ONCE:
+            self._remap(set(ids) - skip)
+            return
+        connection_id = self._company.connection_id
+        customers.remap_later(self._session, connection_id, changed)
+        after_commit(self._session, self._company.services.jobs.judge, connection_id)
+
+    def _remap_next(self) -> Recorded:
+        session, connection_id = self._session, self._company.connection_id
+        connections.lock(session, connection_id)
+        owner = connections.get(session, connection_id)
+        if owner is None or owner.supplier_id != self._company.supplier_id:
+            raise Disconnected("the company was handed over meanwhile")
+        customer = customers.to_remap(session, connection_id)
+        if customer is None:
+            return self._recorded
+        customer_id, after = customer
+        ids = self._of_customers({customer_id}, after=after, limit=REMAPPED_AT_ONCE)
+        self._remap(ids)
+        until = ids[-1] if len(ids) == REMAPPED_AT_ONCE else None
+        customers.remapped(session, connection_id, customer_id, until)
+        return self._recorded
+
+    def _of_customers(self, changed: set[str], **which: Any) -> list[str]:
+        """Return ids of the invoices of these customers and of those below them, in their order."""
         connection_id = self._company.connection_id
         concerned = customers.with_children(self._session, connection_id, changed)
-        theirs = invoices.of_customers(self._session, connection_id, concerned)
-        stored = invoices.load(self._session, {id_ for id_, *_ in theirs} - skip)
+        theirs = invoices.of_customers(self._session, connection_id, concerned, **which)
+        return [id_ for id_, *_ in theirs]
+
+    def _remap(self, ids: Collection[str]) -> None:
+        """Map these invoices again, from the recorded originals."""
+        stored = invoices.load(self._session, ids)
         reads = {id_: Read(one.source, one.fetch_number) for id_, one in stored.items()}
         buyers = self._buyers(reads.values())
         rows = []
@@ -361,7 +404,7 @@ class InvoiceBatch:
             self._written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
         ]
 
-    def _keep(self, rows: Sequence[InvoiceRow], known: dict[str, Invoice]) -> None:
+    def _keep(self, rows: Sequence[InvoiceRow], known: Mapping[str, InvoiceRow]) -> None:
         actions = self._write_newer(rows, known)
         offered = invoices.offered(self._session, [r.id for r in rows if r.id not in actions])
         for row in rows:
@@ -374,14 +417,12 @@ class InvoiceBatch:
                 _unwritten(row.quickbooks_id, row.id, hold, is_offered=row.id in offered)
             )
 
-    def _note_unproven(self, before: Iterable[InvoiceRow | RecordedReasons]) -> None:
+    def _note_unproven(self, before: Iterable[RevisedInvoice]) -> None:
         """Note which of these were held before because nothing proved them, if that withdraws."""
         if self._rows.settings.infactor_withdraw:
             self._were_unproven.update(row.id for row in before if row.hold == RuleCode.UNPROVEN)
 
-    def _written(
-        self, row: InvoiceRow | RecordedReasons, action: Action, *, remapped: bool = False
-    ) -> Outcome:
+    def _written(self, row: RevisedInvoice, action: Action, *, remapped: bool = False) -> Outcome:
         return Outcome(
             quickbooks_id=row.quickbooks_id,
             invoice_id=row.id,
@@ -395,38 +436,38 @@ class InvoiceBatch:
         )
 
     def _write_newer(
-        self, rows: Sequence[InvoiceRow], known: dict[str, Invoice], *, remap: bool = False
+        self, rows: Sequence[InvoiceRow], known: Mapping[str, InvoiceRow], *, remap: bool = False
     ) -> dict[str, Action]:
         """Write the rows that differ from the record; return each one's action in Infactor."""
-        before = {invoice_id: row_of(invoice) for invoice_id, invoice in known.items()}
-        alike = {row.id: row.digest for row in rows if same(before.get(row.id), row)}
+        alike = {row.id: row.digest for row in rows if same(known.get(row.id), row)}
         invoices.keep_digests(self._session, alike)
         changed = [row for row in rows if row.id not in alike]
         accepted = invoices.upsert_if_newer(
             self._session, changed, remap=remap, overrule=self._overrule and not remap
         )
         written = [row for row in changed if row.id in accepted]
-        self._note_unproven(before.values())
+        invoices.note_fixed(self._session, _before_fixes(written, known), self._rows.at)
+        self._note_unproven(known.values())
         moved = {}
         for row in written:
-            was = before.get(row.id)
+            was = known.get(row.id)
             if was is None or sale(was) != sale(row):
                 moved[row.id] = {*keys_of(row), *(keys_of(was) if was else ())}
         self._moved.append(moved)
-        revisions = [revision(row, before.get(row.id), self._cause) for row in written]
+        revisions = [revision(row, known.get(row.id), self._cause) for row in written]
         connection_id = self._company.connection_id
         invoices.add_revisions(
             self._session, revision_chain.linked(self._session, connection_id, revisions)
         )
         actions = self._deliver(written)
-        self._tell(written, revisions, before, actions)
+        self._tell(written, revisions, known, actions)
         return actions
 
     def _tell(
         self,
-        written: Sequence[Noted],
+        written: Sequence[RevisedInvoice],
         revisions: Sequence[dict[str, Any]],
-        before: Mapping[str, Noted],
+        before: Mapping[str, RevisedInvoice],
         actions: Mapping[str, Action],
     ) -> None:
         """Write an event of each new revision, and of its delivery if nothing else delivers it."""
@@ -435,9 +476,9 @@ class InvoiceBatch:
 
     def _happenings(
         self,
-        written: Sequence[Noted],
+        written: Sequence[RevisedInvoice],
         revisions: Sequence[dict[str, Any]],
-        before: Mapping[str, Noted],
+        before: Mapping[str, RevisedInvoice],
         actions: Mapping[str, Action],
     ) -> Iterator[Happening]:
         for row, line in zip(written, revisions, strict=True):
@@ -451,16 +492,13 @@ class InvoiceBatch:
         """Decide what these rows do to Infactor's documents; store that if nothing is delivered."""
         current = invoices.documents(self._session, [row.id for row in rows])
         decisions = {row.id: self._decide(row, current.get(row.id)) for row in rows}
-        if self._rows.settings.delivers:  # the deliveries store what Infactor has
-            return {invoice_id: decision.action for invoice_id, decision in decisions.items()}
-        invoices.write_documents(
-            self._session,
-            [
+        if not self._rows.settings.delivers:  # else the deliveries store what Infactor has
+            documents = [
                 self._document_row(row, document, decisions[row.id].action)
                 for row in rows
                 if (document := decisions[row.id].document) is not None
-            ],
-        )
+            ]
+            invoices.write_documents(self._session, documents)
         return {invoice_id: decision.action for invoice_id, decision in decisions.items()}
 
     def _document_row(
@@ -489,6 +527,18 @@ class InvoiceBatch:
             withdraw=self._rows.settings.infactor_withdraw,
             handed_over=current is not None and current.supplier_id != self._company.supplier_id,
         )
+
+
+def _before_fixes(
+    written: Sequence[InvoiceRow], before: Mapping[str, InvoiceRow]
+) -> dict[str, list[Any]]:
+    """Return the warnings before, by id, of those of which one of them is gone."""
+    return {
+        row.id: was.warnings
+        for row in written
+        if (was := before.get(row.id)) is not None
+        and not {one["code"] for one in was.warnings} <= {one["code"] for one in row.warnings}
+    }
 
 
 def _unwritten(

@@ -34,6 +34,7 @@ from workers.retry import pause_of_failed
 
 log = structlog.get_logger(__name__)
 
+_WITHOUT_READ = (RevisionCause.RULES, RevisionCause.CUSTOMER)
 MOST_LOGGED = 20
 """Of more invoices or notices than this, those that ended alike share a line of the log."""
 
@@ -118,9 +119,9 @@ def _lines(
     """Yield each line of the log: its event and fields.
 
     Each of few invoices has a line. Of many, those with the same action share one, which names
-    them. What a run wrote, or rules that judge again, is only counted: it may be a million.
+    them. What a run wrote, or what came without a read, is only counted: it may be a million.
     """
-    if run is not None or cause is RevisionCause.RULES:
+    if run is not None or cause in _WITHOUT_READ:
         counted = Counter(outcome.action.value for outcome in written)
         if counted:
             yield "invoices.recorded", {**({} if run is None else {"run": run.id}), **counted}
@@ -149,14 +150,32 @@ def _lines(
 
 
 def record_judgements(company: RecordedCompany, ids: Collection[str]) -> int:
-    """Judge these recorded invoices again and record what changes, in one transaction.
-
-    Nothing is read. What would be withdrawn beyond the limit is left to an operator. Returns how
-    many invoices have other reasons now.
+    """Judge these recorded invoices again and record what changes; return how many have other
+    reasons now.
     """
-    cause = RevisionCause.RULES
+    return _record_unread(company, RevisionCause.RULES, lambda batch: batch.judge_within_limit(ids))
+
+
+def record_remapped(company: RecordedCompany) -> int:
+    """Map the next of the company's invoices again whose customer has changed, and record what
+    changes and how far that is; return how many are other ones now.
+
+    Raises Disconnected if the company was handed over since its supplier was read.
+    """
+    return _record_unread(company, RevisionCause.CUSTOMER, InvoiceBatch.remap_within_limit)
+
+
+def _record_unread(
+    company: RecordedCompany, cause: RevisionCause, write: Callable[[InvoiceBatch], Recorded]
+) -> int:
+    """Record in one transaction what follows without a read; return how many invoices changed.
+
+    What would be withdrawn beyond the limit is left to an operator.
+    """
     with company.services.database.write() as session:
-        recorded = InvoiceBatch(company, session, cause, frozenset()).judge_within_limit(ids)
+        batch = InvoiceBatch(company, session, cause, frozenset())
+        recorded = write(batch)
+        batch.ask_for_neighbours()
         invoices.note_withdrawn(session, recorded.withdrawn)
         _announce(company, session, recorded, cause, None, lambda _: ())
     return sum(outcome.revision is not None for outcome in recorded)
@@ -199,6 +218,6 @@ def keep_failures(
     own_notices.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)
     for place, error in recorded.unnamed.items():
         due_at = at + pause_of_failed(error, 1)
-        own_notices.park_unnamed(
+        own_notices.add_unreadable(
             session, connection_id, place, error, at, due_at, since=place.since
         )

@@ -80,7 +80,8 @@ def step(company: CompanyContext, run: Run, order: ReconcileCursor, tally: Tally
             if isinstance(found, str):
                 tally["infactor"] = [*tally["infactor"], _not_compared(found)]
             else:
-                _keep(session, tally, _still_so(session, found), fix=order["fix"])
+                left = _still_so(session, company.connection_id, found)
+                _keep(session, tally, left, fix=order["fix"])
                 tally["infactor_compared"] = (tally["infactor_compared"] or 0) + len(page)
             runs.checkpoint(session, run, order, tally)
         pages += 1
@@ -210,10 +211,12 @@ def _doubled(
         )
 
 
-def _still_so(session: Session, found: Sequence[InfactorDifference]) -> list[InfactorDifference]:
+def _still_so(
+    session: Session, connection_id: str, found: Sequence[InfactorDifference]
+) -> list[InfactorDifference]:
     """Leave out what was delivered, or became due for delivery, since this page was read."""
     ids = [difference.invoice.id for difference in found]
-    current = infactor_outbox.lock_invoices(session, ids)
+    current = infactor_outbox.lock_invoices(session, connection_id, ids)
     seen = infactor_outbox.documents_of(session, ids)
 
     def still_so(one: InfactorDifference) -> bool:

@@ -178,7 +178,7 @@ def _customers(company: CompanyContext, run: Run) -> bool:
         for place, error in page.reads.unnamed.items():
             at, id_ = now(), company.connection_id
             due_at = at + pause_of_failed(error, 1)
-            own_notices.park_unnamed(
+            own_notices.add_unreadable(
                 session, id_, place, error, at, due_at, since=place.since, is_customer=True
             )
     return True

@@ -92,6 +92,7 @@ def _show(stack: "Stack", *, opens: bool) -> None:
 
 def _explain(stack: "Stack", addresses: Mapping[str, str]) -> None:
     from service.cli.console import answer, hint
+    from service.cli.demo.stack import typed
 
     hint("")
     hint("1. Connect a company, as a supplier would. Open:")
@@ -104,8 +105,11 @@ def _explain(stack: "Stack", addresses: Mapping[str, str]) -> None:
     answer(f"{stack.public_url}/ops/")
     hint(f"   name: {stack.operator}")
     hint(f"   password: {stack.password}")
+    hint("5. Try the commands, in another terminal:")
+    answer(f"cd {stack.folder}")
+    answer(f"{typed()} status")
     hint("")
-    hint(f"Everything is kept in {stack.folder} until you end this with Ctrl-C.")
+    hint("Everything is in that folder until you end this with Ctrl-C.")
 
 
 def _wait_for_ctrl_c(stack: "Stack") -> None:

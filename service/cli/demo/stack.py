@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from service.config.parsers import new_key
 from service.database.engine import Database
 from service.errors import ConfigurationError, ServiceError
 from service.kit.passwords import hashed
+from service.kit.version import PROJECT
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 30.0
@@ -39,7 +41,10 @@ class Stack:
         self.verifier_token = secrets.token_urlsafe(24)
         self.operator, self.password = "operator", secrets.token_urlsafe(9)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._environment = {**_without_settings(os.environ), **self._settings()}
+        self._environment = _without_settings(os.environ)
+        lines = (f"{name}={value}\n" for name, value in self._settings().items())
+        # In a file, so that other commands find the settings in this folder, too.
+        (folder / ".env").write_text("".join(lines))
         self.database = Database(f"sqlite:///{folder}/demo.db")
 
     def _settings(self) -> dict[str, str]:
@@ -136,6 +141,12 @@ def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _tool() -> list[str]:
     return [sys.executable, "-m", "service.cli"]
+
+
+def typed() -> str:
+    """Return what a person types for this tool: its path, unless the shell finds it."""
+    beside = Path(sys.executable).with_name(PROJECT)
+    return PROJECT if shutil.which(PROJECT) or not beside.exists() else str(beside)
 
 
 def _free(port: int, option: str, taken: int = 0) -> int:

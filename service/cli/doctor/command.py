@@ -27,12 +27,12 @@ def doctor(
 ) -> None:
     """Check settings, addresses, database, queue, Infactor's MongoDB, Intuit, clocks and keys.
 
-    Changes nothing. Sends ALERT_URL a test message, and takes 20 seconds at most, whatever does not
+    Changes nothing. Sends a test message to ALERT_URL and a test event to EVENTS_URL. Of ALERT_URLS
+    it checks only the form: `alerts test` sends there. Takes 20 seconds at most, whatever does not
     answer. With --webhook, it then waits for Intuit's test event, which proves that webhooks
     arrive.
 
-    Exit status: 0 when nothing fails, warnings or not; 1 when anything does; 2 when the settings
-    cannot be loaded, so that nothing else can be checked.
+    Exit status: 1 when a check fails; warnings do not count.
     """
     from service.cli.doctor.service_checks import CHECKS
 
@@ -61,7 +61,9 @@ def _setting(line: str) -> CheckResult:
     name, separator, problem = line.partition(": ")
     if not separator:
         return bad("settings", line, "`infactor-quickbooks init` writes one with fresh secrets")
-    return bad("settings", line, f"correct {name} in the environment or .env: {problem}")
+    seen, _, advice = problem.partition("; ")
+    where = f"correct {name} in the environment or .env"
+    return bad("settings", f"{name}: {seen}", f"{where}; {advice}" if advice else where)
 
 
 def _chain(first: CheckResult, others: Iterable[CheckResult]) -> Iterable[CheckResult]:

@@ -50,7 +50,7 @@ class FeedEvent(Base):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     event_id: Mapped[str] = mapped_column(String(32))
-    # Its place among all events, given after the commit; see `store.events.place`.
+    # Its place among all events, given after the commit; see `store.event_feed.place`.
     position: Mapped[int | None] = mapped_column(BigInteger)
     connection_id: Mapped[str] = mapped_column(String(32))
     # Its connection's, so that a page is read from one index.

@@ -35,6 +35,8 @@ UNSEEN = "hold IS NULL AND (delivery_warnings <> '[]' OR warnings LIKE '%\"no_bu
 HELD = "hold IS NOT NULL OR old_rows_held"
 """Which invoices are held; Infactor may have one of them all the same."""
 
+NOT_HELD = f"NOT ({HELD})"
+
 RECORDED = "sought <> ''"
 """Which invoices have a record to show: where `mapped` is set, `sought` is not empty.
 
@@ -53,10 +55,10 @@ TO_EXPLAIN = (
 OPEN = "balance > 0 AND NOT deleted"
 """On which invoices something is left to be paid."""
 
-CLOSED = "NOT (balance > 0 AND NOT deleted) AND sought <> ''"
+CLOSED = f"NOT ({OPEN}) AND {RECORDED}"
 """Which known invoices have nothing left to be paid: they are paid, void or deleted."""
 
-OUTSIDE = "(hold IS NOT NULL OR old_rows_held) AND balance > 0 AND NOT deleted AND sought <> ''"
+OUTSIDE = f"({HELD}) AND {OPEN} AND {RECORDED}"
 """Which known invoices are held while something is left to be paid."""
 
 FIXED = "fixed_at IS NOT NULL"
@@ -69,6 +71,9 @@ OFFERED = "NOT withdrawn"
 """Which documents we have not withdrawn: Infactor has them, whatever their state."""
 
 _OUTGOING = "delivered_revision < revision"
+
+TO_REMAP = "remap_after IS NOT NULL"
+"""Which customers have invoices that are to be mapped again."""
 
 ALARMING = "closed_at IS NULL AND acknowledged_at IS NULL AND severity = 'critical'"
 """Which findings are alerts."""
@@ -87,6 +92,14 @@ class Customer(Base):
     """A company's customer as last read from QuickBooks."""
 
     __tablename__ = "customers"
+    __table_args__ = (
+        Index(
+            "ix_customers_to_remap",
+            *("connection_id", "quickbooks_id"),
+            sqlite_where=text(TO_REMAP),
+            postgresql_where=text(TO_REMAP),
+        ),
+    )
 
     connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
     quickbooks_id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -102,6 +115,9 @@ class Customer(Base):
     # QuickBooks' own clock, are surely in it.
     open_balance: Mapped[Decimal | None] = mapped_column(Money)
     balance_until: Mapped[datetime | None] = mapped_column(Instant)
+    # Its invoices are still to be mapped again since it changed, those behind this id; None once
+    # all are.
+    remap_after: Mapped[str | None] = mapped_column(String(32))
     source: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
     read_at: Mapped[datetime] = mapped_column(Instant)
 
@@ -159,7 +175,7 @@ class Invoice(Base):
         ),
         Index(
             "ix_invoices_held",
-            *("connection_id", "created_ms", "id"),
+            *("connection_id", "id"),
             sqlite_where=text(HELD),
             postgresql_where=text(HELD),
         ),
@@ -259,7 +275,7 @@ class Invoice(Base):
     connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
     quickbooks_id: Mapped[str] = mapped_column(String(64))
     sync_token: Mapped[int] = mapped_column(BigInteger)
-    # None where QuickBooks has said a time that is not believed; see `store.plausible`.
+    # None where QuickBooks has said a time that is not believed; see `store.quickbooks_times`.
     last_updated: Mapped[datetime | None] = mapped_column(Instant)
     fetch_number: Mapped[int] = mapped_column(BigInteger)
     # A digest of all that the mapping depends on. A read with the same one is not mapped again.
@@ -421,7 +437,7 @@ class Revision(Base):
     holds: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
     signals: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
     changes: Mapped[dict[str, Any]] = mapped_column(ExactJSON)  # {field: [before, after]}
-    # Its place in the company's chain; see `store.chain`.
+    # Its place in the company's chain; see `store.revision_chain`.
     connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
     sequence: Mapped[int] = mapped_column(BigInteger)
     entry: Mapped[str] = mapped_column(Text)

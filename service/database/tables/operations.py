@@ -104,8 +104,8 @@ class Counter(Base):
     first: Mapped[str] = mapped_column(String(64), primary_key=True)
     second: Mapped[str] = mapped_column(String(255), primary_key=True)
     total: Mapped[int] = mapped_column(BigInteger)
-    # Everything from before then is in it.
-    counted_until: Mapped[datetime] = mapped_column(Instant)
+    # In the row without labels: everything from before then is in the others of its name.
+    counted_until: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class Sample(Base):

@@ -47,6 +47,8 @@ class Connection(Base):
     access_sealed: Mapped[str | None] = mapped_column(Text)
     access_expires_at: Mapped[datetime | None] = mapped_column(Instant)
     refresh_sealed: Mapped[str | None] = mapped_column(Text)
+    # The refresh token before it, until QuickBooks has accepted it once.
+    previous_refresh_sealed: Mapped[str | None] = mapped_column(Text)
     refresh_expires_at: Mapped[datetime | None] = mapped_column(Instant)
     hard_expires_at: Mapped[datetime | None] = mapped_column(Instant)
     connected_at: Mapped[datetime] = mapped_column(Instant)
@@ -92,7 +94,7 @@ class Connection(Base):
     # After so many seconds without a webhook it is silent against its habit; see `store.silence`.
     silent_after: Mapped[int | None] = mapped_column()
     nudge_due_at: Mapped[datetime | None] = mapped_column(Instant)
-    # How many revisions its chain has, and the last link; see `store.chain`.
+    # How many revisions its chain has, and the last link; see `store.revision_chain`.
     chain_length: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     chain_link: Mapped[str] = mapped_column(String(64), default="", server_default="")
     # By which rules, and on which day, its invoices were last judged; see `workers.rejudging`.

@@ -262,9 +262,9 @@ def _finding(row: ListedFinding) -> FindingResource:
 def list_events(call: Call) -> EventList:
     query: EventQueries = call.query
     place = _after(query.after, "events", tuple[_RowNumber, _EventId])
-    began = event_feed.FeedPlace(*place) if place else None
+    began = event_feed.FeedCursor(*place) if place else None
     with call.services.database.read(seconds=_SECONDS) as session:
-        if began and not event_feed.leads_on(session, began):
+        if began and not event_feed.is_valid(session, began):
             raise NotAnswered(
                 ProblemKind.CURSOR_GONE,
                 "events behind it were deleted, or the database was restored from a backup",
@@ -274,7 +274,7 @@ def list_events(call: Call) -> EventList:
         end = event_feed.end(session)
     page, more = found[: query.limit], len(found) > query.limit
     if more:
-        end = event_feed.FeedPlace(page[-1].position or 0, page[-1].event_id)
+        end = event_feed.FeedCursor(page[-1].position or 0, page[-1].event_id)
     source = call.services.settings.public_url
     return EventList(
         items=[event_feed.as_cloud_event(one, source) for one in page],

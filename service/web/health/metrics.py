@@ -150,9 +150,12 @@ def _companies(measures: Measures) -> Iterable[Metric]:
     refreshes.add_metric([], measures.refreshes)
     yield refreshes
     yield _gauges("runs_active", "Runs under way by kind.", "kind", measures.active_runs)
-    yield _gauges(
-        "alerts_open", "Alerts that are not over, by cause.", "cause", measures.open_alerts
+    alerts = GaugeMetricFamily(
+        f"{PREFIX}alerts_open", "Alerts that are not over.", labels=["cause", "severity"]
     )
+    for labels, count in measures.open_alerts.items():
+        alerts.add_metric(labels, count)
+    yield alerts
     yield _gauges(
         "heartbeat_age_seconds",
         "Since when no process of this kind was alive.",

@@ -41,6 +41,7 @@ _CAUSES = {
     RevisionCause.RECONCILE: "Reconciled",
     RevisionCause.COMMAND: "Asked for by an operator",
     RevisionCause.RULES: "Judged again by the rules",
+    RevisionCause.CUSTOMER: "Its customer has changed",
 }
 
 

@@ -17,7 +17,7 @@ from service.errors import OutOfTime
 from service.infactor import warnings
 from service.infactor.warnings import WarningCode
 from service.kit.clock import now
-from service.queries import fixed_invoices, invoices
+from service.queries import invoices
 from service.queries.invoices import Found, StatusFilter, StatusKind, Wanted
 from service.store import connections
 from service.web.session import supplier_of
@@ -202,7 +202,7 @@ def _found(session: Session, ids: tuple[str, ...], supplier_id: int, currency: s
     invitations = invitations_of(newest("to invite", MOST_GROUPED), currency)
     changed = [row(one, currency, today, changed=True) for one in newest("changed", _MOST_CHANGED)]
     lately = now() - FIXED_LATELY
-    fixed = fixed_invoices.fixed_since(session, ids, supplier_id, lately, _MOST_FIXED)
+    fixed = invoices.fixed_since(session, ids, supplier_id, lately, _MOST_FIXED)
     return Attention(customers, invitations, changed, fixed_of(fixed, currency), frozenset(cut))
 
 

@@ -72,6 +72,7 @@ CAUSES = {
     RevisionCause.BACKFILL: "Imported",
     RevisionCause.PAYMENT: "QuickBooks reported a payment or credit",
     RevisionCause.CHECK: "Found when we checked QuickBooks for changes",
+    RevisionCause.CUSTOMER: "QuickBooks reported a change of the customer",
     RevisionCause.RULES: "Checked against the conditions of Infactor",
 }
 MOST_SHOWN = 50

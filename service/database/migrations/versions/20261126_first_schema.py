@@ -93,6 +93,7 @@ def _suppliers() -> None:
         sa.Column("access_sealed", sa.Text),
         sa.Column("access_expires_at", _INSTANT),
         sa.Column("refresh_sealed", sa.Text),
+        sa.Column("previous_refresh_sealed", sa.Text),
         sa.Column("refresh_expires_at", _INSTANT),
         sa.Column("hard_expires_at", _INSTANT),
         sa.Column("connected_at", _INSTANT, nullable=False),
@@ -235,8 +236,15 @@ def _invoices() -> None:
         sa.Column("bills_parent", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("open_balance", _MONEY),
         sa.Column("balance_until", _INSTANT),
+        sa.Column("remap_after", sa.String(32)),
         sa.Column("source", _JSON, nullable=False),
         sa.Column("read_at", _INSTANT, nullable=False),
+    )
+    op.create_index(
+        "ix_customers_to_remap",
+        "customers",
+        ["connection_id", "quickbooks_id"],
+        **_where("remap_after IS NOT NULL"),
     )
     op.create_table(
         "buyer_accounts",
@@ -320,7 +328,7 @@ def _invoices() -> None:
     op.create_index(
         "ix_invoices_held",
         "invoices",
-        ["connection_id", "created_ms", "id"],
+        ["connection_id", "id"],
         **_where("hold IS NOT NULL OR old_rows_held"),
     )
     op.create_index("ix_invoices_company", "invoices", ["connection_id", "id"])
@@ -743,7 +751,7 @@ def _operations() -> None:
         sa.Column("first", sa.String(64), primary_key=True),
         sa.Column("second", sa.String(255), primary_key=True),
         sa.Column("total", sa.BigInteger, nullable=False),
-        sa.Column("counted_until", _INSTANT, nullable=False),
+        sa.Column("counted_until", _INSTANT),
     )
     op.create_table(
         "samples",
