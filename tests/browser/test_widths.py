@@ -112,6 +112,13 @@ def test_operators_tables_need_no_scrolling(
     page.get_by_role("navigation", name="Operations").get_by_role("link", name="Findings").click()
     expect(page.get_by_text("123,456,789.12 USD").first).to_be_visible()
     fits(page)
+    # What keeps an invoice out of Infactor has the longest words.
+    page.get_by_role("link", name="Journey Company").first.click()
+    page.locator("#invoices").click()
+    expect(page.get_by_text(re.compile("^Not in Infactor: ")).first).to_be_visible()
+    fits(page)
+    page.set_viewport_size({"width": 360, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
 def test_the_simulators_first_page_is_as_narrow_as_a_phone(
