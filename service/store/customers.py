@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Customer
 from service.database.tables.invoices import TO_REMAP
-from service.database.types import among, condition
+from service.database.types import Instant, among, condition
 from service.database.upsert import chunked, excluded, insert
 
 # Projects and sub-customers nest at most five deep in QuickBooks.
@@ -142,15 +142,19 @@ def load(
     """Return the cached customers among `ids`, by id; `lock` locks them for this transaction."""
     if not ids:
         return {}
-    query = (
-        select(Customer)
-        .where(Customer.connection_id == connection_id, among(Customer.quickbooks_id, ids))
-        .order_by(Customer.quickbooks_id)
-        # A row seen earlier in this session may have been replaced by the upsert above.
-        .execution_options(populate_existing=True)
-    )
-    rows = session.scalars(query.with_for_update() if lock else query)
+    given = {"company": connection_id, "ids": sorted(set(ids))}
+    rows = session.scalars(_LOAD_LOCKED if lock else _LOAD, given)
     return {row.quickbooks_id: row for row in rows}
+
+
+_LOAD = (
+    select(Customer)
+    .where(Customer.connection_id == bindparam("company"), among(Customer.quickbooks_id, "ids"))
+    .order_by(Customer.quickbooks_id)
+    # A row seen earlier in this session may have been replaced by the upsert above.
+    .execution_options(populate_existing=True)
+)
+_LOAD_LOCKED = _LOAD.with_for_update()
 
 
 def load_with_parents(
@@ -205,12 +209,16 @@ def stale(
     session: Session, connection_id: str, ids: Collection[str], read_before: datetime
 ) -> set[str]:
     """Return those of `ids` that are not cached, or were last read before that instant."""
-    fresh = select(Customer.quickbooks_id).where(
-        Customer.connection_id == connection_id,
-        among(Customer.quickbooks_id, ids),
-        Customer.read_at >= read_before,
-    )
-    return set(ids).difference(session.scalars(fresh))
+    wanted = set(ids)
+    given = {"company": connection_id, "ids": sorted(wanted), "read_before": read_before}
+    return wanted - set(session.scalars(_FRESH, given))
+
+
+_FRESH = select(Customer.quickbooks_id).where(
+    Customer.connection_id == bindparam("company"),
+    among(Customer.quickbooks_id, "ids"),
+    Customer.read_at >= bindparam("read_before", type_=Instant),
+)
 
 
 def remap_later(session: Session, connection_id: str, ids: Collection[str]) -> None:
