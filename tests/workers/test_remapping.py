@@ -93,6 +93,17 @@ def test_a_batch_that_is_cut_off_is_done_again_and_no_other(large: World) -> Non
     assert causes(large) == ["customer"] * 5
 
 
+def test_what_cannot_be_mapped_any_more_is_read_again(large: World) -> None:
+    with large.services.database.write() as session:
+        one = session.scalars(select(Invoice).where(Invoice.quickbooks_id == "3")).one()
+        one.source = {**one.source, "TotalAmt": "much"}
+    large.judge()
+    assert emails(large).count(NEW) == 4
+    assert large.notices()[-1][0] == "pending"
+    large.sync()
+    assert emails(large) == [NEW] * 5
+
+
 def test_another_change_meanwhile_begins_anew(large: World) -> None:
     turn(large)
     large.put("Customer", a_customer("7", PrimaryEmailAddr={"Address": "newer@example.com"}))
