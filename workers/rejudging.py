@@ -100,14 +100,15 @@ def _remap(company: RecordedCompany, ends_at: float) -> bool:
     """Map those again whose customer has changed; return whether it is done. It is one batch at
     least.
     """
-    changed = 0
-    while is_asked := _has_to_remap(company):
+    changed, is_left = 0, _has_to_remap(company)
+    while is_left:
         changed += record_remapped(company)
+        is_left = _has_to_remap(company)
         if time.monotonic() >= ends_at:
             break
     if changed:
         log.info("customers.remapped", connection=company.connection_id, invoices=changed)
-    return not is_asked
+    return not is_left
 
 
 def _has_to_remap(company: RecordedCompany) -> bool:

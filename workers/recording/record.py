@@ -177,6 +177,7 @@ def _record_unread(
         recorded = write(batch)
         batch.ask_for_neighbours()
         invoices.note_withdrawn(session, recorded.withdrawn)
+        keep_failures(session, company.connection_id, recorded)
         _announce(company, session, recorded, cause, None, lambda _: ())
     return sum(outcome.revision is not None for outcome in recorded)
 
