@@ -61,7 +61,7 @@ def test_a_running_service_does_each_thing_once_its_time_has_come(
     other = world.connect(OTHER_REALM, "other@example.com")
     world.pay("1")
     world.put("Invoice", an_invoice("2"), realm=OTHER_REALM)
-    theirs = DatabaseClock(world.services.database.engine)
+    theirs = DatabaseClock(world.services.database)
     theirs.open()
 
     def on(hours: float, done: Callable[[], bool], what: str) -> None:

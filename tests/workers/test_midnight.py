@@ -24,7 +24,7 @@ CREATED, REJECTED = "invoice_created", "invoice_rejected"
 
 @contextmanager
 def set_to(world: World, moment: datetime) -> Iterator[DatabaseClock]:
-    clock = DatabaseClock(world.services.database.engine)
+    clock = DatabaseClock(world.services.database)
     clock.open()
     clock.set((moment - now()).total_seconds())
     try:
