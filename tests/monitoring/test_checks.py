@@ -539,7 +539,7 @@ def test_a_look_costs_few_queries_however_many_companies_there_are(scene: Scene)
     with statements(scene.database) as sent:
         found = scene.causes()
     assert found.count("reconcile.red") == 60
-    assert 1 <= len([one for one in sent if one.startswith("SELECT")]) <= 27
+    assert 1 <= len([one for one in sent if one.startswith("SELECT")]) <= 20
 
 
 def test_an_authorisation_that_has_ended_is_not_told_to_end(scene: Scene) -> None:
