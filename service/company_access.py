@@ -95,7 +95,7 @@ class CompanyAccess:
             return
         if self._vault.digest(self.realm_id(connection)) != connection.realm_digest:
             raise ConfigurationError(
-                "SECRET_KEY: is not the one that this database was made with, so no notice would"
+                "SECRET_KEY: is not the one that this database was made with, so no webhook would"
                 " find its company; restore it from your backup, or, if you changed it on purpose,"
                 " run `infactor-quickbooks rekey`"
             )

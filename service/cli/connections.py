@@ -92,11 +92,11 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
 
 def _rows(services: Services) -> list[dict[str, Any]]:
     rows = []
+    environment, at = services.settings.quickbooks_environment, now()
     with services.database.read() as session:
-        reads = rate_limit.reads_by_connection(session, f"{now():%Y-%m}")
-        everyone = connections.everyone(session, services.settings.quickbooks_environment)
+        reads = rate_limit.reads_by_connection(session, f"{at:%Y-%m}")
+        everyone = connections.everyone(session, environment)
         ids = [connection.id for connection, _ in everyone]
-        environment, at = services.settings.quickbooks_environment, now()
         waiting = measures.waiting_since(session, environment, at, ids)
         numbers, backfills = invoices.of_companies(session, ids), runs.latest_of(session, ids)
         for connection, owner in everyone:

@@ -7,6 +7,7 @@ does, and is nothing for a pipe.
 import os
 import re
 import textwrap
+from abc import ABC
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
@@ -45,7 +46,7 @@ def new_typer(*, completes: bool = False, **attributes: Any) -> typer.Typer:
     )
 
 
-class _Plain:
+class _Plain(ABC):
     """Help with its headings in bold, and its examples as a section, each in a line.
 
     Without a metavar a value is shown by the last word of its name, as `--simulator-port PORT`.

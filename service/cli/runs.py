@@ -51,6 +51,7 @@ from service.cli.exit_status import Exit
 from service.cli.what_if import WhatIf, show_changes
 from service.database.tables import Connection, Invoice, Run, Supplier, Tally
 from service.domain import ConnectionState, DifferenceKind, RevisionCause, RunState
+from service.infactor.rules.catalogue import word
 from service.kit.clock import now
 from service.operations import actions
 from service.services import Services
@@ -360,7 +361,7 @@ def _explain(summary: dict[str, Any]) -> None:
         if summary[name]
     ]
     parts.append(f"{summary['unchanged']} unchanged")
-    parts += [f"{count} held: {reason}" for reason, count in sorted(summary["held"].items())]
+    parts += [f"{count} held: {word(code)}" for code, count in sorted(summary["held"].items())]
     parts.append(f"{summary['failed']} failed")
     hint(f"{summary['company']}: {', '.join(parts)}.")
     for failure in summary["failures"]:

@@ -52,12 +52,9 @@ def show_webhooks(
     as_json: Json = False,
 ) -> None:
     """Show webhook events, the newest first, each with its result."""
-    chosen = [
-        name
-        for name, wanted in ((NoticeStatus.FAILED, failed), (NoticeStatus.PENDING, pending))
-        if wanted
-    ]
-    read = partial(notices.newest, statuses=chosen or tuple(NoticeStatus))
+    asked = {NoticeStatus.FAILED: failed, NoticeStatus.PENDING: pending}
+    statuses = [status for status, wanted in asked.items() if wanted] or tuple(NoticeStatus)
+    read = partial(notices.newest, statuses=statuses)
     with command_services() as services:
         found = newest(services, read)
         if as_json:

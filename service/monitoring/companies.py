@@ -272,7 +272,7 @@ barred_companies = CompanyCheck(
 _UNTIL_DECIDED = {
     RunKind.BACKFILL: "Until somebody decides, the company is not reconciled.",
     RunKind.RECONCILE: "Until somebody decides, the company is not reconciled.",
-    RunKind.WITHDRAWAL: "Until somebody decides, no notice withdraws an invoice of the company.",
+    RunKind.WITHDRAWAL: "Until somebody decides, no webhook withdraws an invoice of the company.",
 }
 
 # A run would withdraw too many. One for each company: the other kind of run has its turn when this

@@ -102,8 +102,7 @@ def broken_webhooks(facts: Facts) -> Iterator[Condition]:
             severity=Severity.CRITICAL,
             since=first,
             text=f"{int(total):,} changes of {several(companies, 'company', 'companies')} came"
-            " without a notification within a day: webhooks look broken. The reconcile has read"
-            " them.",
+            " without a webhook within a day: webhooks look broken. The reconcile has read them.",
             command="infactor-quickbooks webhooks --limit 20",
         )
 

@@ -305,7 +305,7 @@ def test_changes_that_no_notice_announced(scene: Scene) -> None:
     (broken,) = scene.wrong()
     assert (broken.cause, broken.since) == ("webhooks.broken", NOW - 20 * HOURS)
     assert broken.text == (
-        "10 changes of 2 companies came without a notification within a day: webhooks look"
+        "10 changes of 2 companies came without a webhook within a day: webhooks look"
         " broken. The reconcile has read them."
     )
     assert scene.wrong(NOW + 10 * HOURS) == []
