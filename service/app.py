@@ -31,6 +31,7 @@ from service.web.middleware.plain_paths import PlainPaths
 from service.web.middleware.security_headers import SecurityHeaders
 from service.web.state import AppState
 from service.web.supplier import attention, connection, dashboard, download, entry, invoice
+from service.web.threads import short_turns
 from service.web.webhook.endpoint import Webhook
 from service.web.webhook.heartbeat import HeartbeatThread
 from service.web.webhook.intake import Intake
@@ -49,6 +50,7 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
         answers = AnswerCounter()
         heartbeat = HeartbeatThread(services.database, environment, answers, services.presence)
         async with AsyncExitStack() as stack:
+            stack.enter_context(short_turns())
             stack.push_async_callback(run_in_threadpool, services.close)
             services.leases.start()
             if background is not None:
@@ -93,7 +95,7 @@ def routes(settings: Settings) -> list[BaseRoute]:
         *connection.connected_routes,
         *connection.routes(),
         *problems.routes,
-        *dashboard.routes(),
+        *dashboard.routes(on_postgresql=settings.uses_postgresql),
         *attention.routes(),
         *download.routes(),
         *invoice.routes,

@@ -32,7 +32,9 @@ _TESTED_AT = "tested_at"
 _SQLITE_BUSY_SECONDS = 20
 # For the indexes that a page of invoices changes: 2 MiB, SQLite's own choice, are too few.
 _SQLITE_CACHE_KIB = 16 * 1024
-_SQLITE_STEPS = 10_000  # of its virtual machine: within a millisecond
+# Of its virtual machine: some tens of milliseconds. Each look at the clock asks for the
+# interpreter, which is then not there for pages.
+_SQLITE_STEPS = 1_000_000
 _SQLITE_LOOKED_AT = 1000  # entries of an index, so that it takes a moment however many there are
 _QUERY_CANCELED = "57014"
 # A network that drops everything would hold a transaction for a quarter of an hour, and the writer

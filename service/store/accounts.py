@@ -175,18 +175,15 @@ def buyers_of(
 
 
 def _billed_parents(session: Session, connection_id: str, ids: Collection[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for chunk in chunked(sorted(ids)):
-        rows = session.execute(
-            select(Customer.quickbooks_id, Customer.parent_id).where(
-                Customer.connection_id == connection_id,
-                Customer.quickbooks_id.in_(chunk),
-                Customer.bills_parent,
-                Customer.parent_id.is_not(None),
-            )
+    rows = session.execute(
+        select(Customer.quickbooks_id, Customer.parent_id).where(
+            Customer.connection_id == connection_id,
+            among(Customer.quickbooks_id, ids),
+            Customer.bills_parent,
+            Customer.parent_id.is_not(None),
         )
-        found |= {child: parent for child, parent in rows if parent}
-    return found
+    )
+    return {child: parent for child, parent in rows if parent}
 
 
 def _top(parents: Mapping[str, str], customer_id: str) -> str:
@@ -239,12 +236,12 @@ def keep(
 ) -> None:
     """Replace the accounts of the company."""
     gone = [customer for customer, account in before.items() if after.get(customer) != account]
-    for chunk in chunked(sorted(gone)):
-        session.execute(
-            delete(BuyerAccount).where(
-                BuyerAccount.connection_id == connection_id, BuyerAccount.customer_id.in_(chunk)
-            )
+    if gone:
+        theirs = (
+            BuyerAccount.connection_id == connection_id,
+            among(BuyerAccount.customer_id, gone),
         )
+        session.execute(delete(BuyerAccount).where(*theirs))
     new = [
         {
             "connection_id": connection_id,
@@ -263,16 +260,15 @@ def open_invoices(
     session: Session, connection_id: str, customer_ids: Collection[str]
 ) -> Sequence[str]:
     """Return the ids of the open invoices of these customers."""
-    found: list[str] = []
-    for chunk in chunked(sorted(customer_ids)):
-        found += session.scalars(
-            select(Invoice.id).where(
-                Invoice.connection_id == connection_id,
-                Invoice.customer_id.in_(chunk),
-                condition(OPEN),
-            )
+    if not customer_ids:
+        return []
+    return session.scalars(
+        select(Invoice.id).where(
+            Invoice.connection_id == connection_id,
+            among(Invoice.customer_id, customer_ids),
+            condition(OPEN),
         )
-    return found
+    ).all()
 
 
 def ask(session: Session, connection_id: str, now: datetime) -> None:
@@ -369,12 +365,9 @@ def keep_busy_hours(
 ) -> None:
     """Replace the company's busy hours."""
     gone, new = set(before) - set(after), set(after) - set(before)
-    for chunk in chunked(sorted(gone)):
-        session.execute(
-            delete(BusyHour).where(
-                BusyHour.connection_id == connection_id, BusyHour.hour.in_(chunk)
-            )
-        )
+    if gone:
+        theirs = (BusyHour.connection_id == connection_id, among(BusyHour.hour, gone))
+        session.execute(delete(BusyHour).where(*theirs))
     rows = [{"connection_id": connection_id, "hour": hour} for hour in sorted(new)]
     for some in chunked(rows):
         insert_all(session, BusyHour, some)

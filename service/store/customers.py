@@ -223,8 +223,7 @@ _FRESH = select(Customer.quickbooks_id).where(
 
 def remap_later(session: Session, connection_id: str, ids: Collection[str]) -> None:
     """Let all invoices of these customers be mapped again, a batch at a time."""
-    for chunk in chunked(sorted(ids)):
-        _remap_after(session, connection_id, Customer.quickbooks_id.in_(chunk), "")
+    _remap_after(session, connection_id, among(Customer.quickbooks_id, ids), "")
 
 
 def to_remap(session: Session, connection_id: str) -> tuple[str, str] | None:

@@ -45,7 +45,7 @@ from service.database.types import (
     moments,
     written_out,
 )
-from service.database.upsert import chunked, insert_for, instant_given, rows_given, rows_text
+from service.database.upsert import insert_for, instant_given, rows_given, rows_text
 from service.domain import ConnectionState, NoticeStatus, OwnNotice, RunKind, RunState
 from service.kit.backoff import LONGEST_PAUSE
 from service.store.connections import may_be_called
@@ -464,20 +464,18 @@ def open_invoices(
     session: Session, connection_id: str, quickbooks_ids: Collection[str]
 ) -> set[str]:
     """Return those of these invoices that have a pending or failed notice."""
-    found: set[str] = set()
-    ids = sorted(set(quickbooks_ids))
-    for status in (NoticeStatus.PENDING, NoticeStatus.FAILED):  # each has an index of its own
-        for chunk in chunked(ids):
-            rows = session.scalars(
-                select(Notice.entity_id).where(
-                    Notice.connection_id == connection_id,
-                    Notice.status == status,
-                    Notice.entity == "Invoice",
-                    Notice.entity_id.in_(chunk),
-                )
-            )
-            found |= {entity_id for entity_id in rows if entity_id is not None}
-    return found
+    if not quickbooks_ids:
+        return set()
+    theirs = (
+        select(Notice.entity_id).where(
+            Notice.connection_id == connection_id,
+            Notice.status == status,
+            Notice.entity == "Invoice",
+            among(Notice.entity_id, quickbooks_ids),
+        )
+        for status in (_PENDING, _FAILED)  # each has an index of its own
+    )
+    return set(session.scalars(union_all(*theirs)))
 
 
 def is_open() -> ColumnElement[bool]:

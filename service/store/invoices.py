@@ -157,8 +157,7 @@ _LOCK_VERSIONS = (
 def keep_digests(session: Session, digests: Mapping[str, str]) -> None:
     """Store the digests, by invoice id, of reads that would change nothing."""
     rows = [{"id": id_, "digest": digest} for id_, digest in sorted(digests.items())]
-    for chunk in chunked(rows):
-        session.execute(update(Invoice), chunk)
+    update_all(session, Invoice, rows)
 
 
 def upsert_if_newer(
@@ -408,16 +407,13 @@ def not_deleted(
     session: Session, connection_id: str, quickbooks_ids: Collection[str]
 ) -> Sequence[str]:
     """Return those of these QuickBooks Ids that are recorded as existing."""
-    found: list[str] = []
-    for chunk in chunked(sorted(quickbooks_ids)):
-        found += session.scalars(
-            select(Invoice.quickbooks_id).where(
-                Invoice.connection_id == connection_id,
-                Invoice.quickbooks_id.in_(chunk),
-                ~Invoice.deleted,
-            )
+    return session.scalars(
+        select(Invoice.quickbooks_id).where(
+            Invoice.connection_id == connection_id,
+            among(Invoice.quickbooks_id, quickbooks_ids),
+            ~Invoice.deleted,
         )
-    return found
+    ).all()
 
 
 def numbered(session: Session, connection_ids: Collection[str], number: str) -> Sequence[str]:
@@ -444,10 +440,9 @@ def count_recorded(session: Session, connection_id: str, since: datetime | None)
 
 def note_withdrawn(session: Session, ids: Collection[str]) -> None:
     """Note that these invoices are withdrawn at this moment."""
-    for chunk in chunked(sorted(ids)):
-        session.execute(
-            update(Invoice).where(Invoice.id.in_(chunk)).values(withdrawn_at=database_now())
-        )
+    if ids:
+        theirs = update(Invoice).where(among(Invoice.id, ids))
+        session.execute(theirs.values(withdrawn_at=database_now()))
 
 
 def count_withdrawn(session: Session, connection_id: str, seconds: float) -> int:

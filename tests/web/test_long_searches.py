@@ -1,6 +1,9 @@
 """A search among very many invoices: it ends in time, says so, and holds nobody else up."""
 
 import asyncio
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,14 +11,14 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
 from service.errors import OutOfTime
 from service.queries.invoices import Wanted
 from service.web.supplier import dashboard
-from service.web.supplier.download import _text
+from service.web.supplier.download import _text, next_and_rest
 from tests import databases
 from tests.web.conftest import PUBLIC_URL, Place, said
 
@@ -45,6 +48,24 @@ def test_a_read_that_takes_too_long_is_ended_and_the_next_is_not(migrated_url: s
     database.close()
 
 
+def test_a_file_rests_for_as_long_as_it_computed() -> None:
+    def texts() -> Iterator[str]:
+        began = time.thread_time()
+        while time.thread_time() - began < 0.02:
+            pass
+        yield "computed"
+
+    rests: list[float] = []
+    making = texts()
+    assert next_and_rest(making, rests.append) == "computed"
+    assert next_and_rest(making, rests.append) is None
+    assert rests[0] >= 0.02 > rests[1]
+
+
+def test_a_thread_that_computes_gives_way_soon_while_pages_are_served(place: Place) -> None:
+    assert sys.getswitchinterval() == pytest.approx(0.0002)
+
+
 class TestOnSQLite:
     """Each search goes on for ever there: it is read in a loop that has no end."""
 
@@ -57,6 +78,31 @@ class TestOnSQLite:
             " SELECT one.* FROM recorded_invoices AS one, n"
         )
         return place
+
+    def test_one_search_waits_for_another(self, place: Place, company: str) -> None:
+        """Two would meet: each waits for a moment whether there is another one."""
+        meeting, alone, met = threading.Barrier(2, timeout=0.2), [], []
+
+        def look(_: object, __: object, statement: str, *___: object) -> None:
+            if "sought LIKE" in statement and "count(" not in statement:
+                try:
+                    meeting.wait()
+                except threading.BrokenBarrierError:
+                    meeting.reset()
+                    alone.append(statement)
+                else:
+                    met.append(statement)
+
+        browsers = [place.log_in() for _ in range(3)]
+        event.listen(place.services.database.engine, "before_cursor_execute", look)
+        searches = [
+            threading.Thread(target=one.get, args=("/quickbook/?q=buyer",)) for one in browsers
+        ]
+        for one in searches:
+            one.start()
+        for one in searches:
+            one.join()
+        assert (len(alone), met) == (3, [])
 
     def test_the_page_says_that_it_ran_out_of_time(self, endless: Place) -> None:
         page = endless.log_in().get("/quickbook/?q=nobody")

@@ -492,16 +492,13 @@ class InvoiceBatch:
         """Decide what these rows do to Infactor's documents; store that if nothing is delivered."""
         current = invoices.documents(self._session, [row.id for row in rows])
         decisions = {row.id: self._decide(row, current.get(row.id)) for row in rows}
-        if self._rows.settings.delivers:  # the deliveries store what Infactor has
-            return {invoice_id: decision.action for invoice_id, decision in decisions.items()}
-        invoices.write_documents(
-            self._session,
-            [
+        if not self._rows.settings.delivers:  # else the deliveries store what Infactor has
+            documents = [
                 self._document_row(row, document, decisions[row.id].action)
                 for row in rows
                 if (document := decisions[row.id].document) is not None
-            ],
-        )
+            ]
+            invoices.write_documents(self._session, documents)
         return {invoice_id: decision.action for invoice_id, decision in decisions.items()}
 
     def _document_row(

@@ -42,8 +42,9 @@ from service.web.templating import render, unless_seen, version_of
 from service.web.threads import in_dedicated_threads
 
 PAGE_SECONDS = 2.0
-# Their threads compete with those of all other pages for the interpreter.
-_SEARCHES_AT_ONCE = 2
+# Their threads compete with those of all other pages for the interpreter, and on SQLite, which
+# searches in them, for the processor as well.
+_SEARCHES_AT_ONCE, _AT_ONCE_ON_SQLITE = 2, 1
 _COUNTED = (OPEN, TO_FIX, UNSEEN, CHANGED, CLOSED)
 _PORTIONS = {
     Portion.INFACTOR: (IN_INFACTOR, "In Infactor"),
@@ -223,9 +224,10 @@ def _matches(request: Request[AppState], shown: DashboardView, wanted: Wanted) -
         return None
 
 
-def routes() -> list[Route]:
+def routes(*, on_postgresql: bool) -> list[Route]:
     """Return the dashboard's routes; searches leave the common threads free."""
-    searching = in_dedicated_threads(_SEARCHES_AT_ONCE, only=_is_search)
+    at_once = _SEARCHES_AT_ONCE if on_postgresql else _AT_ONCE_ON_SQLITE
+    searching = in_dedicated_threads(at_once, only=_is_search)
     return [
         Route("/quickbook/", searching(dashboard)),
         Route("/quickbook/live", searching(live)),

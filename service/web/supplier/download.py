@@ -1,9 +1,12 @@
 """A supplier's invoices as a CSV file."""
 
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import partial
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -49,6 +52,7 @@ _OUT_OF_TIME = (
     " and download it again."
 )
 _AT_FIRST, _AT_ONCE = 50, 1000  # so that the download begins soon
+_ROWS = 100  # written at a time
 _NOT_FOR_NAMES = re.compile(r"[^\w-]+")
 
 
@@ -72,8 +76,21 @@ def download(request: Request[AppState], threads: CapacityLimiter) -> Response:
 
 async def _in_threads(texts: Iterator[str], threads: CapacityLimiter) -> AsyncIterator[str]:
     """Give the texts, made in these threads."""
-    while (text := await to_thread.run_sync(next, texts, None, limiter=threads)) is not None:
+    make = partial(next_and_rest, texts)
+    while (text := await to_thread.run_sync(make, limiter=threads)) is not None:
         yield text
+
+
+def next_and_rest(texts: Iterator[str], rest: Callable[[float], None] = time.sleep) -> str | None:
+    """Return the next text, if any, after a rest for as long as this thread computed for it.
+
+    Meanwhile the interpreter is there for pages: beside a file that was made without a pause, they
+    had half of it.
+    """
+    began = time.thread_time()
+    text = next(texts, None)
+    rest(time.thread_time() - began)
+    return text
 
 
 def _text(
@@ -89,7 +106,9 @@ def _text(
         except OutOfTime:
             yield lines([[_OUT_OF_TIME]])
             return
-        yield lines([_cells(found, currency, today, names) for found in page.found])
+        found = iter(page.found)
+        while some := [*islice(found, _ROWS)]:
+            yield lines([_cells(one, currency, today, names) for one in some])
         if not page.later:
             return
         after = page.found[-1][0].id
