@@ -96,8 +96,11 @@ def fresh(kind: str, request: pytest.FixtureRequest) -> str:
     return url
 
 
-def forget_statistics(database: Database) -> None:
-    """Let PostgreSQL plan as in a new database: what earlier tests had in a table counts, too."""
+def empty_as_new(database: Database) -> None:
+    """Empty PostgreSQL's tables so that it plans as in a new database.
+
+    What earlier tests had in a table counts until it is truncated: its length and its statistics.
+    """
     if database.is_sqlite:
         return
     tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
@@ -106,13 +109,21 @@ def forget_statistics(database: Database) -> None:
         session.execute(text("DELETE FROM pg_statistic"))
 
 
-@contextmanager
-def statements(database: Database) -> Iterator[list[str]]:
-    """Gather every statement that is sent to the database, but by its heartbeat, at any moment."""
-    sent: list[str] = []
+class Statement(str):
+    """A statement as it was sent, and its parameters."""
 
-    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+    parameters: Any = None
+
+
+@contextmanager
+def statements(database: Database) -> Iterator[list[Statement]]:
+    """Gather every statement that is sent to the database, but by its heartbeat, at any moment."""
+    sent: list[Statement] = []
+
+    def note(connection: Any, cursor: Any, sql: str, parameters: Any, *rest: Any) -> None:
         if threading.current_thread().name != "heartbeat":
+            statement = Statement(sql)
+            statement.parameters = parameters
             sent.append(statement)
 
     event.listen(database.engine, "before_cursor_execute", note)
@@ -120,6 +131,19 @@ def statements(database: Database) -> Iterator[list[str]]:
         yield sent
     finally:
         event.remove(database.engine, "before_cursor_execute", note)
+
+
+def plan_of(database: Database, statement: str, parameters: Any = None) -> list[str]:
+    """Return each step of how the database would run a statement.
+
+    PostgreSQL, which reads a small table as a whole, is kept from it.
+    """
+    explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+    with database.engine.connect() as connection:
+        if not database.is_sqlite:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        rows = connection.exec_driver_sql(f"{explain} {statement}", parameters)
+        return [str(row[-1]) for row in rows]
 
 
 def _migrate(url: str) -> None:
@@ -137,3 +161,9 @@ def an_own_database(on_postgresql: bool) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory() as folder:
         yield f"sqlite:///{Path(folder) / 'own.db'}"
+
+
+def is_waited_for(database: Database) -> bool:
+    query = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    with database.read() as session:
+        return bool(session.scalar(query))

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_contracts import ROOT
+from tests.layout import ROOT
 
 FOLDERS = ("tests/store", "tests/infactor", "tests/workers", "tests/monitoring", "tests/web")
 _MIGRATION = "service/database/migrations/versions/20261126_first_schema.py"

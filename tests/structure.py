@@ -17,7 +17,7 @@ too. Counted are the files of `service/` and `workers/` that are not empty, with
   what the rest has ours of, under the same names.
 - import cycles: how many imports would have to go until no module imports itself by way of others,
   imports for type checks included.
-- arrows against the layout: imports that the table in `tests/test_contracts.py` forbids. Modules
+- arrows against the layout: imports that the table in `tests/layout.py` forbids. Modules
   without an entry there, as in a tree of another layout, are counted apart.
 """
 
@@ -28,7 +28,7 @@ from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path
 from statistics import median, quantiles
 
-from tests.test_contracts import (
+from tests.layout import (
     MAY_IMPORT,
     ROOT,
     a_cycle,

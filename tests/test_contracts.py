@@ -6,10 +6,8 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from functools import cache
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -17,99 +15,17 @@ import pytest
 from service import domain
 from service.cli.main import COMMANDS
 from service.config.example import variables
+from tests.layout import (
+    ROOT,
+    a_cycle,
+    forbidden,
+    imports_among,
+    imports_of,
+    modules,
+    parsed,
+    within,
+)
 
-ROOT = Path(__file__).parent.parent
-# What a package may import of ours besides itself; the longest name that fits a module counts, and
-# `service.domain` and `service.errors` are open to all but the simulator. So no arrow runs back up,
-# and none in a circle.
-_STORE = {"service.kit", "service.database", "service.coordination", "service.store"}
-_CORE = {"service.kit", "service.quickbooks", "service.infactor"}
-_SERVICES = {*_STORE, *_CORE, "service.company_access", "service.config", "service.services"}
-_SERVICES |= {"service.jobs"}
-_PAGES = {*_SERVICES, "service.links", "service.wording", "service.queries", "service.web"}
-_PAGES |= {"service.web.state"}
-_WORK = {*_SERVICES, "service.wording", "workers.company", "workers.retry"}
-_READING = {"workers.reading", "workers.reading.reads"}
-MAY_IMPORT: dict[str, set[str]] = {
-    "service.kit": set(),
-    "service.domain": set(),
-    "service.errors": set(),
-    "service.guide": set(),
-    "service.simulator": {"service.kit"},
-    "service.quickbooks": {"service.kit"},
-    "service.infactor": {"service.kit"},
-    "service.config": {"service.kit", "service.infactor"},
-    "service.database": {"service.kit"},
-    "service.coordination": {"service.kit", "service.database"},
-    "service.store": {"service.kit", "service.database"},
-    "service.queries": {*_STORE, "service.infactor", "service.wording"},
-    "service.links": {"service.kit", "service.infactor"},
-    "service.wording": {"service.kit", "service.database", "service.infactor", "service.store"},
-    "service.company_access": {*_STORE, "service.quickbooks"},
-    "service.jobs": {"service.kit"},
-    "service.monitoring": {
-        *_STORE,
-        *("service.company_access", "service.config", "service.jobs", "service.queries"),
-        "service.wording",
-    },
-    # `Services` carries the alerts' sender, because workers and receivers both send.
-    "service.services": {*_SERVICES, "service.monitoring"},
-    "service.operations": {*_SERVICES, "service.queries"},
-    "service.app": {
-        *_SERVICES,
-        *("service.web", "service.web.errors", "service.web.state"),
-        *("service.web.api", "service.web.connect", "service.web.health"),
-        *(
-            "service.web.middleware",
-            "service.web.ops",
-            "service.web.supplier",
-            "service.web.webhook",
-        ),
-    },
-    "service.web": _PAGES,
-    # Names the types of what each request can reach.
-    "service.web.state": {*_PAGES, "service.web.health", "service.web.webhook"},
-    # An unexpected error is explained by the supplier's page of problems.
-    "service.web.errors": {*_PAGES, "service.web.connect", "service.web.middleware"},
-    "service.web.health": {*_PAGES, "service.monitoring"},
-    "service.web.middleware": _PAGES,
-    "service.web.webhook": {*_PAGES, "service.web.middleware"},
-    "service.web.api": _PAGES,
-    "service.web.connect": _PAGES,
-    "service.web.supplier": {*_PAGES, "service.web.connect", "service.operations"},
-    "service.web.ops": {*_PAGES, "service.guide", "service.monitoring", "service.operations"},
-    "workers.company": _SERVICES,
-    "workers.retry": _CORE,
-    "workers.alerts": {*_SERVICES, "service.monitoring"},
-    "workers.clock_watch": _STORE,
-    "workers.event_feed": _SERVICES,
-    "workers.reading": {*_WORK, "workers.reading.reads"},
-    "workers.reading.reads": {"service.kit", "service.quickbooks", "service.store"},
-    # What was read, but nobody who reads: recording holds locks, and QuickBooks may take minutes.
-    "workers.recording": {*_WORK, "workers.reading.reads"},
-    "workers.sync": {*_WORK, *_READING, "workers.recording"},
-    "workers.delivery": _WORK,
-    "workers.runs": {
-        *_WORK,
-        *_READING,
-        *("service.monitoring", "workers.recording", "workers.delivery"),
-    },
-    "workers.accounts": _WORK,
-    "workers.rejudging": {*_WORK, "workers.accounts", "workers.recording"},
-    "workers.settlements": {*_WORK, "workers.delivery", "workers.reading"},
-    "workers.upkeep": {*_WORK, "service.queries"},
-    "workers.schedule": {
-        *_WORK,
-        *("workers.alerts", "workers.clock_watch", "workers.delivery", "workers.rejudging"),
-        *("workers.event_feed", "workers.runs", "workers.settlements", "workers.upkeep"),
-    },
-    "workers.lanes": set(),
-    "workers.process": {
-        *_WORK,
-        *("workers.delivery", "workers.rejudging", "workers.lanes", "workers.runs"),
-        *("workers.schedule", "workers.settlements", "workers.sync"),
-    },
-}
 # Class names with two classes, and why both may have it. The simulator is apart on purpose, and is
 # counted by itself: it has to name QuickBooks' things without a look at ours.
 CLASSES_OF_ONE_NAME = {
@@ -121,11 +37,12 @@ FILES_OF_ONE_NAME = {
     "one noun, with a file in each layer that deals with it: from its table to its page": {
         *("accounts", "actions", "alerts", "approvals", "companies", "connections", "findings"),
         *("inbox", "invoice", "invoices", "ledger", "proof", "runs", "webhooks"),
-        *("circumstances", "event_feed", "events", "guide", "settlements"),
+        *("event_feed", "events", "guide", "settlements"),
     },
     "a command, and what it carries out": {*("audit", "forget", "links", "sync")},
     "the service's as a whole, and one package's": {"errors", "metrics", "wording"},
     "what is known before something is decided, of the service and of an invoice": {"facts"},
+    "what rules ask besides the invoice: what it is, and how it is read": {"circumstances"},
     "each package has one of its own": {"command", "endpoints", "session"},
 }
 TOP_LEVEL = {
@@ -138,60 +55,6 @@ TOP_LEVEL = {
     "README.md",
     "requirements.lock",
 }
-
-
-def modules(*packages: str, root: Path = ROOT) -> Iterator[tuple[str, Path]]:
-    """Give name and path of every module of these packages."""
-    for package in packages:
-        for path in sorted((root / package).rglob("*.py")):
-            parts = path.relative_to(root).with_suffix("").parts
-            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
-
-
-@cache
-def parsed(code: str) -> ast.Module:
-    """Return the syntax tree of a module, made once for all tests."""
-    return ast.parse(code)
-
-
-def imports_of(path: Path, *, for_types: bool = True) -> Iterator[str]:
-    """Give every module that `path` imports, inside functions and, unless told, for type checks."""
-    tree = parsed(path.read_text())
-    skipped = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not for_types
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if node in skipped:
-            continue
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports relatively"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def within(name: str, package: str) -> bool:
-    return name == package or name.startswith(f"{package}.")
-
-
-def owner(name: str) -> str:
-    """Return the entry of MAY_IMPORT that a module or a name within one belongs to."""
-    fits = [package for package in MAY_IMPORT if within(name, package)]
-    return max(fits, key=len, default=name)
-
-
-def forbidden(module: str, imported: str) -> bool:
-    """True where the rule of the layout says no; only service.cli may import everything."""
-    ours = within(imported, "service") or within(imported, "workers")
-    if within(module, "service.cli") or not ours:
-        return False
-    mine, theirs = owner(module), owner(imported)
-    if theirs in (mine, "service.domain", "service.errors"):
-        return mine == "service.simulator" != theirs
-    return theirs not in MAY_IMPORT[mine]
 
 
 def test_every_import_follows_the_layout():
@@ -234,28 +97,6 @@ def test_every_import_follows_the_layout():
 )
 def test_the_rule_of_the_layout_can_say_no(module: str, imported: str):
     assert forbidden(module, imported)
-
-
-def imports_among(paths: Mapping[str, Path], *, for_types: bool = False) -> dict[str, set[str]]:
-    """Return which of these modules each of them imports at run time, or for type checks too."""
-    return {
-        module: {
-            max(found, key=len)
-            for imported in imports_of(path, for_types=for_types)
-            if (found := [other for other in paths if within(imported, other)])
-        }
-        - {module}
-        for module, path in paths.items()
-    }
-
-
-def a_cycle(imports: Mapping[str, set[str]]) -> list[str]:
-    """Return modules of which each imports the one before and the first the last, or nothing."""
-    try:
-        TopologicalSorter(imports).prepare()
-    except CycleError as e:
-        return list(e.args[1])
-    return []
 
 
 def test_no_module_imports_itself_by_way_of_others():

@@ -18,7 +18,7 @@ from service.cli.main import COMMANDS
 from service.config.loading import settings_from
 from service.config.settings import Settings
 from service.services import build_services
-from tests.test_contracts import ROOT, modules, parsed
+from tests.layout import ROOT, modules, parsed
 from tests.workers.world import environment
 from workers.process import declare, lanes_for
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any
 
-from tests.test_contracts import ROOT
+from tests.layout import ROOT
 
 _OURS = (f"{ROOT}/service/", f"{ROOT}/workers/")
 _NOT_OURS = f"{ROOT}/service/simulator/"

@@ -84,6 +84,10 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
     )
     for row in rows:
         _say_what_to_do(row)
+    if not rows:
+        hint(
+            "`infactor-quickbooks connect-url EMAIL` prints a link with which a supplier connects."
+        )
 
 
 def _rows(services: Services) -> list[dict[str, Any]]:

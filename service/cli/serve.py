@@ -119,8 +119,8 @@ def _check_free(host: str, port: int) -> None:
 def _warn(settings: Settings) -> None:
     if not settings.verifier_tokens:
         hint(
-            "QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS is not set: every notification is answered with"
-            " 503 until it is."
+            "QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS is not set: every webhook is answered 503 until it"
+            " is."
         )
 
 
@@ -172,7 +172,7 @@ def simulator(
         Path | None, typer.Option(help="JSON file with companies; without one, made-up ones.")
     ] = None,
     webhook_url: Annotated[
-        str | None, typer.Option(help="Where notifications go; default: PUBLIC_URL's webhook.")
+        str | None, typer.Option(help="Where webhooks go; default: PUBLIC_URL's webhook.")
     ] = None,
     redirect_uri: Annotated[
         str | None, typer.Option(help="The app's redirect URI; default: PUBLIC_URL's.")

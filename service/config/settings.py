@@ -147,7 +147,7 @@ class Settings(BaseSettings):
 
     quickbooks_webhook_verifier_tokens: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Proves that a notification comes from Intuit: the verifier token of the portal's webhooks
-    page; several, comma-separated, while you change it. Without one every notification is
+    page; several, comma-separated, while you change it. Without one every webhook is
     answered with 503, and Intuit tries again later."""
 
     public_url: str = "http://localhost:3000"
@@ -193,9 +193,9 @@ class Settings(BaseSettings):
     or VPN. Without it the links begin with PUBLIC_URL."""
 
     allowed_web_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    """Origins besides PUBLIC_URL whose pages may open a connect link in a pop-up and are told how
+    """Origins besides PUBLIC_URL whose pages may open a connect link in a pop-up and learn how
     it ended, separated by spaces, such as `https://app.example.com`. Needed where Infactor's pages
-    have another origin; without it they are told nothing."""
+    have another origin; without it they learn nothing."""
 
     metrics_token: SecretStr | None = None
     """Any text of 16 characters or more, which Prometheus sends as bearer token to `/metrics`.
@@ -285,7 +285,7 @@ class Settings(BaseSettings):
 
     @property
     def opener_origins(self) -> tuple[str, ...]:
-        """The origins of the pages that are told what came of a connect pop-up."""
+        """The origins of the pages that learn what came of a connect pop-up."""
         return (self.public_url, *self.allowed_web_origins)
 
     @property

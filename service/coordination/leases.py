@@ -6,17 +6,19 @@ Times are seconds of the database's own clock, so that no two machines' clocks a
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import cache
 from uuid import uuid4
 
 import structlog
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import Float, String, bindparam, delete, or_, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert
 
 from service.database.engine import Database, after_commit
 from service.database.tables import Lease
 from service.database.types import LONGEST_FENCE, database_now, is_over
-from service.database.upsert import insert
+from service.database.upsert import insert_for
 
 log = structlog.get_logger(__name__)
 
@@ -41,21 +43,30 @@ def acquire(
 
     With `spacing`, it is also refused until that many seconds after it was last taken.
     """
+    statement = _acquiring(session.get_bind().dialect.name, spaced=spacing > 0)
+    given = {"lease": name, "by": owner, "seconds": seconds}
+    if spacing:
+        given["spacing"] = spacing
+    return session.connection().execute(statement, given).first() is not None
+
+
+@cache
+def _acquiring(dialect: str, *, spaced: bool) -> ReturningInsert[str]:
     now = database_now()
-    statement = insert(session, Lease).values(
-        name=name, owner=owner, taken_at=now, until=now + seconds
+    owner = bindparam("by", type_=String)
+    until = now + bindparam("seconds", type_=Float)
+    statement = insert_for(dialect, Lease).values(
+        name=bindparam("lease"), owner=owner, taken_at=now, until=until
     )
     free = is_over(Lease.until)
-    if spacing:
+    if spaced:
+        spacing = bindparam("spacing", type_=Float)
         free &= or_(Lease.taken_at <= now - spacing, Lease.taken_at > now + LONGEST_FENCE)
-    taken = session.execute(
-        statement.on_conflict_do_update(
-            index_elements=[Lease.name],
-            set_={"owner": owner, "taken_at": now, "until": now + seconds},
-            where=free,
-        ).returning(Lease.name)
-    )
-    return taken.first() is not None
+    return statement.on_conflict_do_update(
+        index_elements=[Lease.name],
+        set_={"owner": owner, "taken_at": now, "until": until},
+        where=free,
+    ).returning(Lease.name)
 
 
 def extend(session: Session, names: Collection[str], owner: str) -> None:
@@ -74,26 +85,31 @@ def release(session: Session, name: str, owner: str, *, spacing: float = 0.0) ->
     None if the owner does not hold it. When it was taken is kept. It loses its owner, so that a
     heartbeat that is already on its way does not extend it.
     """
-    taken = session.execute(
-        update(Lease)
-        .where(Lease.name == name, Lease.owner == owner)
-        .values(until=0.0, owner="")
-        .returning(Lease.taken_at - database_now())
-        .execution_options(synchronize_session=False)
-    ).scalar_one_or_none()
+    given = {"lease": name, "by": owner}
+    taken = session.connection().execute(_RELEASE, given).scalar_one_or_none()
     return None if taken is None else _left(taken, spacing)
+
+
+_RELEASE = (
+    update(Lease)
+    .where(Lease.name == bindparam("lease"), Lease.owner == bindparam("by"))
+    .values(until=0.0, owner="")
+    .returning(Lease.taken_at - database_now())
+)
 
 
 def wait_seconds(session: Session, name: str, spacing: float) -> float | None:
     """Return the seconds until `name` may be taken by its spacing; None while somebody holds it."""
-    now = database_now()
-    row = session.execute(
-        select(~is_over(Lease.until), Lease.taken_at - now).where(Lease.name == name)
-    ).first()
+    row = session.execute(_LOOK, {"lease": name}).first()
     if row is None:
         return 0.0
     held, taken = row
     return None if held else _left(taken, spacing)
+
+
+_LOOK = select(~is_over(Lease.until), Lease.taken_at - database_now()).where(
+    Lease.name == bindparam("lease")
+)
 
 
 def _left(taken: float, spacing: float) -> float:

@@ -6,13 +6,15 @@ two are for calls that are delayed on their way and arrive together with later o
 """
 
 from collections.abc import Sequence
+from functools import cache
 
-from sqlalchemy import bindparam, case, func, or_, select
+from sqlalchemy import Float, bindparam, case, func, or_, select
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert
 
 from service.database.tables import Connection, Pace, Reads
 from service.database.types import LONGEST_FENCE, database_now, is_over
-from service.database.upsert import insert
+from service.database.upsert import Insert, insert_for
 
 INTERVAL = 1 / 6
 _BURST = 2
@@ -27,27 +29,51 @@ def reserve(
     cell rate algorithm: each call moves `free_at` on by `interval` seconds, and a call may be
     early by the burst.
     """
-    now = database_now()
-    statement = insert(session, Pace).values(connection_id=connection_id, free_at=now + interval)
-    over = is_over(Pace.free_at, longest=max(longest_wait, LONGEST_FENCE))
+    given = {
+        "company": connection_id,
+        "interval": interval,
+        "longest_wait": longest_wait,
+        "longest": max(longest_wait, LONGEST_FENCE),
+    }
+    reserving = _reserving(session.get_bind().dialect.name)
+    wait = session.connection().execute(reserving, given).scalar_one_or_none()
+    return None if wait is None else max(0.0, float(wait) - _BURST * interval)
+
+
+@cache
+def _reserving(dialect: str) -> ReturningInsert[float]:
+    now, interval = database_now(), bindparam("interval", type_=Float)
+    over = is_over(Pace.free_at, longest=bindparam("longest", type_=Float))
     later = case((over, now), else_=Pace.free_at) + interval
-    wait = session.execute(
-        statement.on_conflict_do_update(
+    return (
+        insert_for(dialect, Pace)
+        .values(connection_id=bindparam("company"), free_at=now + interval)
+        .on_conflict_do_update(
             index_elements=[Pace.connection_id],
             set_={"free_at": later},
-            where=or_(over, Pace.free_at <= now + longest_wait),
-        ).returning(Pace.free_at - now)
-    ).scalar_one_or_none()
-    return None if wait is None else max(0.0, float(wait) - _BURST * interval)
+            where=or_(over, Pace.free_at <= now + bindparam("longest_wait", type_=Float)),
+        )
+        .returning(Pace.free_at - now)
+    )
 
 
 def count_read(session: Session, connection_id: str, month: str, kind: str) -> None:
     """Count one metered read of this kind in `month` (YYYY-MM)."""
-    statement = insert(session, Reads).values(
-        connection_id=connection_id, month=month, kind=kind, count=1
-    )
-    session.execute(
-        statement.on_conflict_do_update(
+    given = {"company": connection_id, "in_month": month, "of_kind": kind}
+    session.connection().execute(_counting(session.get_bind().dialect.name), given)
+
+
+@cache
+def _counting(dialect: str) -> Insert:
+    return (
+        insert_for(dialect, Reads)
+        .values(
+            connection_id=bindparam("company"),
+            month=bindparam("in_month"),
+            kind=bindparam("of_kind"),
+            count=1,
+        )
+        .on_conflict_do_update(
             index_elements=[Reads.connection_id, Reads.month, Reads.kind],
             set_={"count": Reads.count + 1},
         )

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     ColumnElement,
     DateTime,
     Dialect,
@@ -243,15 +244,38 @@ LONGEST_FENCE = 60.0
 """The longest, in seconds, that a lease or a breaker keeps others out."""
 
 
+Moment = datetime | BindParameter[datetime]
+"""A time, or the parameter of a statement that is built once; see `moments`."""
+
+NOW = bindparam("now", type_=Instant)
+
+
 def has_come(
-    due_at: SQLCoreOperations[Any], now: datetime, longest: timedelta = LONGEST_PAUSE
+    due_at: SQLCoreOperations[Any], now: Moment, longest: timedelta = LONGEST_PAUSE
 ) -> ColumnElement[bool]:
     """A condition: this time, if there is one, has come; nobody waits longer than `longest`.
 
     A time that lies further ahead was written by a clock that has been set back since. It counts as
     over: else work would stand still until the clock is there again.
     """
-    return or_(due_at.is_(None), due_at <= now, due_at > now + longest)
+    return or_(due_at.is_(None), due_at <= now, due_at > _after(now, longest))
+
+
+def _after(now: Moment, longest: timedelta) -> Moment:
+    if isinstance(now, datetime):
+        return now + longest
+    return bindparam(_name_after(longest), type_=Instant)
+
+
+def _name_after(longest: timedelta) -> str:
+    return f"now_and_{longest.total_seconds():.0f}"
+
+
+def moments(now: datetime, *longest: timedelta) -> dict[str, datetime]:
+    """Return the parameters of a statement that asks whether times have come by NOW, each waiting
+    no longer than one of these.
+    """
+    return {"now": now, **{_name_after(one): now + one for one in longest}}
 
 
 def waits(due_at: datetime | None, now: datetime) -> bool:
@@ -259,7 +283,9 @@ def waits(due_at: datetime | None, now: datetime) -> bool:
     return due_at is not None and now < due_at <= now + LONGEST_PAUSE
 
 
-def is_over(until: SQLCoreOperations[Any], longest: float = LONGEST_FENCE) -> ColumnElement[bool]:
+def is_over(
+    until: SQLCoreOperations[Any], longest: float | BindParameter[float] = LONGEST_FENCE
+) -> ColumnElement[bool]:
     """A condition: a moment of the database's clock has passed; see `has_come`."""
     now = database_now()
     return or_(until <= now, until > now + longest)

@@ -72,8 +72,7 @@ _CHECKS = (
     infactor.refused_deliveries,
     infactor.refused_events,
     infactor.held_old_rows,
-    webhooks.forged_webhooks,
-    webhooks.crowded_receivers,
+    webhooks.refused_requests,
 )
 # What follows from a cause is not reported beside it.
 _EFFECTS = {

@@ -3,7 +3,7 @@
 Each statement is built once: building one takes longer than running it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,13 +16,11 @@ from service.database.tables import Connection, Run
 from service.database.types import Instant
 from service.domain import ConnectionState, RunCause, RunKind, RunState, Severity
 from service.monitoring.condition import Condition
-from service.monitoring.facts import Facts
+from service.monitoring.facts import ENDING, THROTTLED, Facts
 from service.store import connections, quickbooks_times, runs, watermarks
 from service.wording import several, shortened, span, utc_day
 
-ENDING = timedelta(days=30)
 ENDING_SOON = timedelta(days=7)
-THROTTLED = timedelta(minutes=15)
 # A shorter one is over before anybody could act.
 OUTAGE = timedelta(seconds=15)
 # So many companies at once, or so many reads, mean the month's cap.
@@ -44,36 +42,43 @@ def _no_values(_: Facts) -> Mapping[str, Any]:
 class CompanyCheck:
     """Yields a condition about each company of which `rows` has a row, from its first one.
 
-    A row has the company as `id` and `company_name`, `since`, and whatever text, severity and
-    command are made of. `values` gives the statement's parameters besides `environment`. The
-    condition began `ahead` of `since`. A command that is text names the company as `{id}`.
+    A row has the company as `id` and `company_name`, since when as `since`, and whatever text,
+    severity and command are made of. `values` gives a statement's parameters besides `environment`.
+    The condition began `ahead` of that. A command that is text names the company as `{id}`.
     """
 
     cause: str
-    rows: Select[*tuple[Any, ...]]
+    rows: Select[*tuple[Any, ...]] | Callable[[Facts], Iterable[Row[Any]]]
     text: str | Callable[[Row[Any], Facts], str]
     command: str | Callable[[Row[Any]], str]
     severity: Severity | Callable[[Row[Any]], Severity] = Severity.CRITICAL
     values: Callable[[Facts], Mapping[str, Any]] = _no_values
+    since: str = "since"
     ahead: timedelta = timedelta()
 
     def __call__(self, facts: Facts) -> Iterator[Condition]:
         """Yield the conditions in the order of the rows."""
-        values = {"environment": facts.environment, **self.values(facts)}
         seen: set[str] = set()
-        for row in facts.session.execute(self.rows, values):
+        for row in self._rows(facts):
             if row.id not in seen:
                 seen.add(row.id)
                 yield self._condition(row, facts)
 
+    def _rows(self, facts: Facts) -> Iterable[Row[Any]]:
+        if not isinstance(self.rows, Select):
+            return self.rows(facts)
+        values = {"environment": facts.environment, **self.values(facts)}
+        return facts.session.execute(self.rows, values)
+
     def _condition(self, row: Row[Any], facts: Facts) -> Condition:
         text, command, severity = self.text, self.command, self.severity
+        since: datetime | None = getattr(row, self.since)
         return Condition(
             cause=self.cause,
             subject=row.id,
             company=row.company_name,
             severity=severity if isinstance(severity, Severity) else severity(row),
-            since=row.since and row.since - self.ahead,
+            since=since and since - self.ahead,
             text=text if isinstance(text, str) else text(row, facts),
             command=command.format(id=row.id) if isinstance(command, str) else command(row),
         )
@@ -84,32 +89,39 @@ _TRY_AGAIN = "infactor-quickbooks connections retry --connection {id}"
 
 _company = (Connection.id, Connection.company_name)
 _is_ours = Connection.environment == bindparam("environment")
-_is_connected = and_(_is_ours, Connection.state == ConnectionState.CONNECTED)
-_is_active = and_(_is_connected, Connection.suspended_at.is_(None))
+_is_active = and_(
+    _is_ours, Connection.state == ConnectionState.CONNECTED, Connection.suspended_at.is_(None)
+)
 # About a company that an operator disconnected, nothing can be done.
 _concerns_us = and_(
     _is_ours, or_(Connection.state == ConnectionState.CONNECTED, Connection.problem.is_not(None))
 )
 
+
+def _is_connected(row: Row[Any]) -> bool:
+    return bool(row.state == ConnectionState.CONNECTED)
+
+
 # QuickBooks ended the connection; one that an operator ended is not wrong.
 dead_connections = CompanyCheck(
     cause="connection.dead",
-    rows=select(*_company, Connection.disconnected_at.label("since")).where(
-        _is_ours, Connection.state == ConnectionState.DISCONNECTED, Connection.problem.is_not(None)
-    ),
+    rows=lambda facts: [one for one in facts.troubled if not _is_connected(one) and one.problem],
+    since="disconnected_at",
     text="QuickBooks no longer accepts this company's connection: nothing is read until its"
     " supplier connects again.",
     command=_CONNECT_AGAIN,
 )
 
 
-_ending = select(*_company, Connection.hard_expires_at.label("since")).where(
-    _is_connected, Connection.hard_expires_at <= bindparam("before")
-)
+def _ending(facts: Facts, within: timedelta) -> list[Row[Any]]:
+    """Return the connected companies whose authorisation ends within that time."""
+    before = facts.now + within
+    ends = [one for one in facts.troubled if one.hard_expires_at and one.hard_expires_at <= before]
+    return [one for one in ends if _is_connected(one)]
 
 
 def _ending_text(row: Row[Any], facts: Facts) -> str:
-    ends_at: datetime = row.since
+    ends_at: datetime = row.hard_expires_at
     left = ends_at - facts.now
     if left < timedelta():
         return (
@@ -127,16 +139,16 @@ def _ending_text(row: Row[Any], facts: Facts) -> str:
 ending_tokens = CompanyCheck(
     cause="token.ending",
     severity=Severity.WARNING,
-    rows=_ending,
-    values=lambda facts: {"before": facts.now + ENDING},
+    rows=lambda facts: _ending(facts, ENDING),
+    since="hard_expires_at",
     ahead=ENDING,
     text=_ending_text,
     command=_CONNECT_AGAIN,
 )
 tokens_ending_soon = CompanyCheck(
     cause="token.ending_soon",
-    rows=_ending,
-    values=lambda facts: {"before": facts.now + ENDING_SOON},
+    rows=lambda facts: _ending(facts, ENDING_SOON),
+    since="hard_expires_at",
     ahead=ENDING_SOON,
     text=_ending_text,
     command=_CONNECT_AGAIN,
@@ -243,9 +255,12 @@ failing_runs = CompanyCheck(
 # QuickBooks bars us; the tokens are good.
 barred_companies = CompanyCheck(
     cause="connection.barred",
-    rows=select(*_company, Connection.barred_since.label("since"), Connection.problem).where(
-        _is_active, Connection.barred_since.is_not(None)
-    ),
+    rows=lambda facts: [
+        one
+        for one in facts.troubled
+        if _is_connected(one) and one.suspended_at is None and one.barred_since is not None
+    ],
+    since="barred_since",
     text=lambda row, _: (
         f"{shortened(row.problem or 'QuickBooks refuses access')}. The supplier can fix"
         " that in QuickBooks. We try again every hour; the command tries now."
@@ -282,10 +297,14 @@ stopped_withdrawals = CompanyCheck(
 unasked_answers = CompanyCheck(
     cause="answers.unasked",
     severity=Severity.WARNING,
-    rows=select(*_company, Connection.unasked_at.label("since"), Connection.unasked).where(
-        _concerns_us, Connection.unasked_at > bindparam("after")
-    ),
-    values=lambda facts: {"after": facts.now - connections.UNASKED_WHILE},
+    rows=lambda facts: [
+        one
+        for one in facts.troubled
+        if one.unasked_at is not None
+        and one.unasked_at > facts.now - connections.UNASKED_WHILE
+        and (_is_connected(one) or one.problem)
+    ],
+    since="unasked_at",
     text=lambda row, _: (
         f"QuickBooks sent {several(row.unasked, 'record', 'records')} that nobody had asked for."
         " They were dropped, and may be another company's. Give Intuit's support the intuit_tid"
@@ -336,21 +355,15 @@ def times_ahead(facts: Facts) -> Iterator[Condition]:
     )
 
 
-_keys_refused = select(
-    func.count(Connection.keys_refused_since), func.count(), func.min(Connection.keys_refused_since)
-).where(_is_connected)
-
-
 def refused_keys(facts: Facts) -> Iterator[Condition]:
     """Yield a condition while QuickBooks renews no tokens because of the app's own keys."""
-    count, companies, since = facts.session.execute(
-        _keys_refused, {"environment": facts.environment}
-    ).one()
+    live = [facts.by_state[one] for one in ("connected", "paused") if one in facts.by_state]
+    count, companies = sum(row.keys_refused for row in live), sum(row.companies for row in live)
     if count:
         yield Condition(
             cause="keys.refused",
             severity=Severity.CRITICAL,
-            since=since,
+            since=min(row.keys_refused_since for row in live if row.keys_refused),
             text="QuickBooks does not accept the app's keys, for"
             f" {count:,} of {several(companies, 'company', 'companies')}: check"
             " QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET, and restart with the right ones."
@@ -359,36 +372,21 @@ def refused_keys(facts: Facts) -> Iterator[Condition]:
         )
 
 
-_outage = select(
-    func.count(Connection.outage_since),
-    func.count(),
-    func.min(Connection.outage_since),
-    func.max(Connection.outage),
-).where(_is_active)
-
-
 def outages(facts: Facts) -> Iterator[Condition]:
     """Yield a condition when QuickBooks has been away for OUTAGE; nobody here can do anything."""
-    away, companies, since, why = facts.session.execute(
-        _outage, {"environment": facts.environment}
-    ).one()
-    if since is None or since > facts.now - OUTAGE:
+    called = facts.by_state.get(ConnectionState.CONNECTED)
+    if called is None or not called.away or called.away_since > facts.now - OUTAGE:
         return
     yield Condition(
         cause="quickbooks.away",
         severity=Severity.WARNING,
-        since=since,
-        text=f"{shortened(why or 'QuickBooks does not answer')}, for {away:,} of"
-        f" {several(companies, 'company', 'companies')}. Nothing to do: we retry automatically,"
-        " and catch up when QuickBooks is back. Intuit reports outages at"
+        since=called.away_since,
+        text=f"{shortened(called.outage or 'QuickBooks does not answer')}, for {called.away:,} of"
+        f" {several(called.companies, 'company', 'companies')}. Nothing to do: we retry"
+        " automatically, and catch up when QuickBooks is back. Intuit reports outages at"
         " https://status.developer.intuit.com.",
         command="infactor-quickbooks connections",
     )
-
-
-_throttled = select(func.count(), func.min(Connection.throttled_since)).where(
-    _is_active, Connection.throttled_since <= bindparam("before")
-)
 
 
 def lasting_throttle(facts: Facts) -> Iterator[Condition]:
@@ -397,19 +395,17 @@ def lasting_throttle(facts: Facts) -> Iterator[Condition]:
     The month's cap looks like an ordinary 429: the number of companies and the meter tell them
     apart.
     """
-    count, since = facts.session.execute(
-        _throttled, {"environment": facts.environment, "before": facts.now - THROTTLED}
-    ).one()
-    if since is None:
+    called = facts.by_state.get(ConnectionState.CONNECTED)
+    if called is None or not called.throttled:
         return
     budget = facts.settings.quickbooks_reads_per_month
-    looks_like_cap = count >= _SEVERAL or facts.reads >= budget * _NEARLY_ALL
+    looks_like_cap = called.throttled >= _SEVERAL or facts.reads >= budget * _NEARLY_ALL
     guess = " This looks like Intuit's cap for the month." if looks_like_cap else ""
     yield Condition(
         cause="throttled.lasting",
         severity=Severity.CRITICAL if looks_like_cap else Severity.WARNING,
-        since=since,
-        text=f"QuickBooks has answered {several(count, 'company', 'companies')} nothing"
+        since=called.throttled_since,
+        text=f"QuickBooks has answered {several(called.throttled, 'company', 'companies')} nothing"
         f" but 429 for more than {span(THROTTLED.total_seconds())}, at {facts.reads:,} of"
         f" {budget:,} reads this month.{guess}",
         command="infactor-quickbooks connections",

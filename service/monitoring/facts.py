@@ -2,21 +2,69 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Any
 
+from sqlalchemy import Row, bindparam, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.config.settings import Settings
 from service.coordination import circuit_breaker, heartbeats, presence, rate_limit
 from service.coordination.circuit_breaker import Broken
 from service.coordination.presence import Living
+from service.database.tables import Connection
+from service.domain import ConnectionState
 from service.monitoring.refusals import Refusals
-from service.store import findings, infactor_outbox
+from service.store import connections, findings, infactor_outbox
 from service.store.findings import Open
 from service.store.infactor_outbox import Backlog
 
 _NOT_ASKED = Refusals()
+ENDING = timedelta(days=30)
+THROTTLED = timedelta(minutes=15)
+
+# In what state a company is for operators; of what is `connected`, QuickBooks may be called.
+_state = case(
+    ((Connection.state == ConnectionState.DISCONNECTED) & Connection.problem.is_not(None), "dead"),
+    (Connection.state == ConnectionState.DISCONNECTED, ConnectionState.DISCONNECTED.value),
+    (Connection.suspended_at.is_not(None), "paused"),
+    else_=ConnectionState.CONNECTED.value,
+)
+_is_throttled = Connection.throttled_since <= bindparam("throttled_before")
+_by_state = (
+    select(
+        _state.label("state"),
+        func.count().label("companies"),
+        func.min(Connection.reconciled_until).label("reconciled_until"),
+        func.count(Connection.keys_refused_since).label("keys_refused"),
+        func.min(Connection.keys_refused_since).label("keys_refused_since"),
+        func.count(Connection.outage_since).label("away"),
+        func.min(Connection.outage_since).label("away_since"),
+        func.max(Connection.outage).label("outage"),
+        func.count().filter(_is_throttled).label("throttled"),
+        func.min(Connection.throttled_since).filter(_is_throttled).label("throttled_since"),
+    )
+    .where(Connection.environment == bindparam("environment"))
+    .group_by(_state)
+)
+_troubled = (
+    select(
+        *(Connection.id, Connection.company_name, Connection.state, Connection.problem),
+        *(Connection.disconnected_at, Connection.suspended_at, Connection.barred_since),
+        *(Connection.unasked, Connection.unasked_at, Connection.hard_expires_at),
+    )
+    .where(
+        Connection.environment == bindparam("environment"),
+        or_(
+            Connection.problem.is_not(None),
+            Connection.barred_since.is_not(None),
+            Connection.unasked_at > bindparam("unasked_after"),
+            Connection.hard_expires_at <= bindparam("ends_before"),
+        ),
+    )
+    .order_by(Connection.id)
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +84,22 @@ class Facts:
     def month(self) -> str:
         """The month of the meter of reads: YYYY-MM."""
         return f"{self.now:%Y-%m}"
+
+    @cached_property
+    def by_state(self) -> Mapping[str, Row[Any]]:
+        """How many companies are connected, paused, disconnected and dead, and how they fare."""
+        values = {"environment": self.environment, "throttled_before": self.now - THROTTLED}
+        return {row.state: row for row in self.session.execute(_by_state, values)}
+
+    @cached_property
+    def troubled(self) -> Sequence[Row[Any]]:
+        """The companies of which their own row says that something may be wrong."""
+        values = {
+            "environment": self.environment,
+            "unasked_after": self.now - connections.UNASKED_WHILE,
+            "ends_before": self.now + ENDING,
+        }
+        return list(self.session.execute(_troubled, values))
 
     @cached_property
     def beats(self) -> Mapping[str, float]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, bindparam, case, func, or_, select
+from sqlalchemy import and_, bindparam, func, or_, select
 from sqlalchemy.orm import aliased
 
 from service.database.tables import Connection, Notice, Run, WebhookAnswers
@@ -57,50 +57,15 @@ class InfactorSummary:
     critical: int
 
 
-_pending = select(func.count(), func.min(Notice.received_at)).where(
-    Notice.status == _PENDING, notices.is_ours(bindparam("environment"))
-)
+_pending = select(
+    func.count().label("pending"), func.min(Notice.received_at).label("oldest_pending")
+).where(Notice.status == _PENDING, notices.is_ours(bindparam("environment")))
 _failed = (
     select(func.count())
     .select_from(Notice)
     .where(Notice.status == _FAILED, notices.is_ours(bindparam("environment")))
 )
 _last_webhook = select(func.max(WebhookAnswers.minute)).where(WebhookAnswers.outcome == "stored")
-
-
-def summary(facts: Facts) -> Summary:
-    ours = {"environment": facts.environment}
-    pending, oldest = facts.session.execute(_pending, ours).one()
-    companies, complete_until = _companies(facts)
-    importing = facts.session.execute(_importing, ours).scalar_one()
-    return Summary(
-        companies=companies,
-        pending=pending,
-        oldest_pending=oldest,
-        failed=facts.session.execute(_failed, ours).scalar_one(),
-        last_delivery=facts.session.execute(_last_webhook).scalar_one(),
-        complete_until=None if importing else complete_until,
-        importing=importing,
-        reads=facts.reads,
-        reads_per_month=facts.settings.quickbooks_reads_per_month,
-        reads_forecast=_forecast(facts.reads, facts.now),
-        beats=facts.beats,
-        runs=_active_runs(facts),
-        infactor=_infactor(facts) if facts.settings.delivers else None,
-    )
-
-
-_state = case(
-    ((Connection.state == ConnectionState.DISCONNECTED) & Connection.problem.is_not(None), "dead"),
-    (Connection.state == ConnectionState.DISCONNECTED, ConnectionState.DISCONNECTED.value),
-    (Connection.suspended_at.is_not(None), "paused"),
-    else_=ConnectionState.CONNECTED.value,
-)
-_companies_by_state = (
-    select(_state, func.count(), func.min(Connection.reconciled_until))
-    .where(Connection.environment == bindparam("environment"))
-    .group_by(_state)
-)
 
 
 _later = aliased(Run)
@@ -131,11 +96,33 @@ _importing = (
 )
 
 
-def _companies(facts: Facts) -> tuple[dict[str, int], datetime | None]:
-    """Return how many companies are in each state, and until when the connected are compared."""
-    rows = facts.session.execute(_companies_by_state, {"environment": facts.environment}).all()
-    until = {name: at for name, _, at in rows}
-    return {name: count for name, count, _ in rows}, until.get(ConnectionState.CONNECTED)
+# Each comes out of its own index.
+_figures = select(
+    *_pending.subquery().c,
+    _failed.scalar_subquery().label("failed"),
+    _last_webhook.scalar_subquery().label("last_webhook"),
+    _importing.scalar_subquery().label("importing"),
+)
+
+
+def summary(facts: Facts) -> Summary:
+    found = facts.session.execute(_figures, {"environment": facts.environment}).one()
+    connected = facts.by_state.get(ConnectionState.CONNECTED)
+    return Summary(
+        companies={state: row.companies for state, row in facts.by_state.items()},
+        pending=found.pending,
+        oldest_pending=found.oldest_pending,
+        failed=found.failed,
+        last_delivery=found.last_webhook,
+        complete_until=connected.reconciled_until if connected and not found.importing else None,
+        importing=found.importing,
+        reads=facts.reads,
+        reads_per_month=facts.settings.quickbooks_reads_per_month,
+        reads_forecast=_forecast(facts.reads, facts.now),
+        beats=facts.beats,
+        runs=_active_runs(facts),
+        infactor=_infactor(facts) if facts.settings.delivers else None,
+    )
 
 
 def _infactor(facts: Facts) -> InfactorSummary:

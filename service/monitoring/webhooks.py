@@ -4,7 +4,7 @@ Each statement is built once: building one takes longer than running it.
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, func, select
 
@@ -18,7 +18,7 @@ from service.store import inbox
 from service.wording import several, shortened, span
 
 FORGED = 100
-FORGED_WITHIN = timedelta(minutes=10)
+REFUSED_WITHIN = timedelta(minutes=10)
 UNANNOUNCED = 10
 UNANNOUNCED_WITHIN = timedelta(days=1)
 STUCK = timedelta(minutes=10)
@@ -26,50 +26,53 @@ MISDIRECTED_WITHIN = timedelta(days=1)
 MISDIRECTED_LAST = timedelta(minutes=10)
 READS_HIGH = 0.8
 
-_forged = select(
-    func.coalesce(func.sum(WebhookAnswers.count), 0), func.min(WebhookAnswers.minute)
-).where(WebhookAnswers.minute >= bindparam("since"), WebhookAnswers.outcome == "unsigned")
-
-
-def forged_webhooks(facts: Facts) -> Iterator[Condition]:
-    """Yield a condition after FORGED webhooks without a valid signature in FORGED_WITHIN."""
-    count, first = facts.session.execute(_forged, {"since": facts.now - FORGED_WITHIN}).one()
-    if count >= FORGED:
-        yield Condition(
-            cause="webhooks.forged",
-            severity=Severity.WARNING,
-            since=first,
-            text=f"{int(count):,} webhooks within {span(FORGED_WITHIN.total_seconds())} were"
-            " refused, because their signature is wrong. If other webhooks still arrive, a stranger"
-            " sends these: block it at the proxy. If none arrive, the verifier token has changed:"
-            " copy it from Intuit's developer portal.",
-            command="infactor-quickbooks webhooks --limit 20",
-        )
-
-
-_crowded = select(
-    func.coalesce(func.sum(WebhookAnswers.count), 0), func.min(WebhookAnswers.minute)
-).where(
-    WebhookAnswers.minute >= bindparam("since"),
-    WebhookAnswers.outcome.in_(("crowded_out", "page_crowded_out")),
+_refused = (
+    select(WebhookAnswers.outcome, func.sum(WebhookAnswers.count), func.min(WebhookAnswers.minute))
+    .where(
+        WebhookAnswers.minute >= bindparam("since"),
+        WebhookAnswers.outcome.in_(("unsigned", "crowded_out", "page_crowded_out")),
+    )
+    .group_by(WebhookAnswers.outcome)
 )
 
 
-def crowded_receivers(facts: Facts) -> Iterator[Condition]:
-    """Give one condition after receivers had to turn somebody away."""
-    count, first = facts.session.execute(_crowded, {"since": facts.now - FORGED_WITHIN}).one()
-    if count:
-        yield Condition(
-            cause="receivers.crowded",
-            severity=Severity.WARNING,
-            since=first,
-            text=f"{int(count):,} connections or requests within"
-            f" {span(FORGED_WITHIN.total_seconds())} were turned away, because a receiver had as"
-            " many as it takes. Webhooks go first, but somebody opens very many. The command shows"
-            " from where, on the receiver's machine or the proxy's: limit connections there, or"
-            " start more receivers.",
-            command=f"ss -tn state established '( sport = :{facts.settings.listen_port} )'",
-        )
+def refused_requests(facts: Facts) -> Iterator[Condition]:
+    """Yield what is wrong with what receivers have refused within REFUSED_WITHIN."""
+    rows = facts.session.execute(_refused, {"since": facts.now - REFUSED_WITHIN})
+    refused = {outcome: (int(count), first) for outcome, count, first in rows}
+    unsigned, first = refused.pop("unsigned", (0, None))
+    if unsigned >= FORGED:
+        yield _forged(unsigned, first)
+    if refused:
+        turned_away = sum(count for count, _ in refused.values())
+        yield _crowded(facts, turned_away, min(first for _, first in refused.values()))
+
+
+def _forged(count: int, first: datetime | None) -> Condition:
+    return Condition(
+        cause="webhooks.forged",
+        severity=Severity.WARNING,
+        since=first,
+        text=f"{count:,} webhooks within {span(REFUSED_WITHIN.total_seconds())} were"
+        " refused, because their signature is wrong. If other webhooks still arrive, a stranger"
+        " sends these: block it at the proxy. If none arrive, the verifier token has changed:"
+        " copy it from Intuit's developer portal.",
+        command="infactor-quickbooks webhooks --limit 20",
+    )
+
+
+def _crowded(facts: Facts, count: int, first: datetime) -> Condition:
+    return Condition(
+        cause="receivers.crowded",
+        severity=Severity.WARNING,
+        since=first,
+        text=f"{count:,} connections or requests within"
+        f" {span(REFUSED_WITHIN.total_seconds())} were turned away, because a receiver had as"
+        " many as it takes. Webhooks go first, but somebody opens very many. The command shows"
+        " from where, on the receiver's machine or the proxy's: limit connections there, or"
+        " start more receivers.",
+        command=f"ss -tn state established '( sport = :{facts.settings.listen_port} )'",
+    )
 
 
 _unannounced = select(

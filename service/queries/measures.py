@@ -26,7 +26,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.coordination import circuit_breaker, heartbeats
 from service.database.tables import Alert, Connection, Notice, Reads, Run, Sample
-from service.database.types import written_out
+from service.database.types import among, written_out
 from service.database.upsert import insert
 from service.domain import ConnectionState, NoticeStatus, RunKind, RunState
 from service.queries import notices
@@ -93,7 +93,7 @@ def measure(
         open_notices={
             status: _open(session, status) for status in (NoticeStatus.PENDING, NoticeStatus.FAILED)
         },
-        oldest_due=oldest_due(session, environment, now),
+        oldest_due=max(waits.values(), default=0.0),
         oldest_watermark=max(ages.values(), default=0.0),
         watermark_ages=ages,
         waits=dict(list(waits.items())[:MOST_COMPANIES]),
@@ -149,55 +149,41 @@ _waits_since = (
     .group_by(Notice.connection_id)
     .subquery()
 )
-_oldest_due = (
-    select(func.min(_waits_since.c.since))
-    .join(Connection, Connection.id == _waits_since.c.connection_id)
-    .where(*notices.was_workable(bindparam("environment"), bindparam("now")))
-)
 
 
 def oldest_due(session: Session, environment: str, now: datetime) -> float:
-    """Return for how many seconds the oldest notice has waited, over all companies.
-
-    One that waits for the end of an outage counts from when it came. Those of unknown, paused and
-    disconnected companies do not count. It reads the index of pending notices.
-    """
-    since = session.execute(_oldest_due, {"environment": environment, "now": now}).scalar_one()
-    return max(0.0, (now - (since or now)).total_seconds())
-
-
-def waiting_since(
-    session: Session, environment: str, now: datetime, ids: Collection[str]
-) -> dict[str, datetime]:
-    """Return since when the oldest notice of each of these companies has waited.
-
-    As with `oldest_due`; a company of which none waits is not in it.
-    """
-    rows = session.execute(
-        select(_waits_since.c.connection_id, _waits_since.c.since)
-        .join(Connection, Connection.id == _waits_since.c.connection_id)
-        .where(
-            *notices.was_workable(bindparam("environment"), bindparam("now")),
-            Connection.id.in_(ids),
-        ),
-        {"environment": environment, "now": now},
-    )
-    return {connection_id: min(since, now) for connection_id, since in rows}
+    """Return for how many seconds the oldest notice has waited, over all companies."""
+    return max(_waits(session, environment, now).values(), default=0.0)
 
 
 def _waits(session: Session, environment: str, now: datetime) -> dict[str, float]:
     """Return for how many seconds the oldest notice of each company has waited, the longest first.
 
-    As with `oldest_due`; a company of which none waits is not in it.
+    As with `waiting_since`.
     """
-    rows = session.execute(
+    waiting = waiting_since(session, environment, now)
+    return {connection_id: _seconds(now, since) for connection_id, since in waiting.items()}
+
+
+def waiting_since(
+    session: Session, environment: str, now: datetime, ids: Collection[str] | None = None
+) -> dict[str, datetime]:
+    """Return since when the oldest notice of each company has waited, the longest first; with
+    `ids`, of these companies.
+
+    A company of which none waits is not in it, nor one that is paused or disconnected. One that
+    waits for the end of an outage counts from when it came. It reads the index of pending notices.
+    """
+    query = (
         select(_waits_since.c.connection_id, _waits_since.c.since)
         .join(Connection, Connection.id == _waits_since.c.connection_id)
         .where(*notices.was_workable(bindparam("environment"), bindparam("now")))
-        .order_by(_waits_since.c.since, _waits_since.c.connection_id),
-        {"environment": environment, "now": now},
+        .order_by(_waits_since.c.since, _waits_since.c.connection_id)
     )
-    return {connection_id: _seconds(now, since) for connection_id, since in rows}
+    if ids is not None:
+        query = query.where(among(Connection.id, ids))
+    rows = session.execute(query, {"environment": environment, "now": now})
+    return {connection_id: min(since, now) for connection_id, since in rows}
 
 
 def watermark_ages(session: Session, environment: str, now: datetime) -> dict[str, float]:

@@ -171,30 +171,28 @@ def is_ours(environment: str | BindParameter[str]) -> ColumnElement[bool]:
 
 def numbers(session: Session, some: Sequence[Notice]) -> dict[int, str]:
     """Return the numbers of the invoices that these notices are about, by notice id."""
+    return {notice_id: number for notice_id, number in _numbers(session, some).items() if number}
+
+
+def decided(session: Session, some: Sequence[Notice]) -> frozenset[int]:
+    """Return the ids of those notices whose invoices have an open change after a decision."""
+    return frozenset(_numbers(session, some, Invoice.id.in_(findings.changed())))
+
+
+def _numbers(
+    session: Session, some: Sequence[Notice], *which: ColumnElement[bool]
+) -> dict[int, str]:
+    """Return the numbers of those of the invoices that are recorded and meet these conditions."""
     about = {n.id: (n.connection_id, n.entity_id) for n in some if n.entity == "Invoice"}
     found = session.execute(
         select(Invoice.connection_id, Invoice.quickbooks_id, Invoice.doc_number).where(
             Invoice.connection_id.in_({company for company, _ in about.values()}),
             Invoice.quickbooks_id.in_({own_id for _, own_id in about.values()}),
-            Invoice.doc_number != "",
+            *which,
         )
     )
     names = {(company, own_id): number for company, own_id, number in found}
-    return {notice_id: names[which] for notice_id, which in about.items() if which in names}
-
-
-def decided(session: Session, some: Sequence[Notice]) -> frozenset[int]:
-    """Return the ids of those notices whose invoices have an open change after a decision."""
-    about = {n.id: (n.connection_id, n.entity_id) for n in some if n.entity == "Invoice"}
-    found = session.execute(
-        select(Invoice.connection_id, Invoice.quickbooks_id).where(
-            Invoice.connection_id.in_({company for company, _ in about.values()}),
-            Invoice.quickbooks_id.in_({own_id for _, own_id in about.values()}),
-            Invoice.id.in_(findings.changed()),
-        )
-    )
-    invoices = {(company, own_id) for company, own_id in found}
-    return frozenset(notice_id for notice_id, which in about.items() if which in invoices)
+    return {notice_id: names[key] for notice_id, key in about.items() if key in names}
 
 
 def has_waited(before: datetime | BindParameter[datetime]) -> list[ColumnElement[bool]]:

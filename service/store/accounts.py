@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -15,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     and_,
+    bindparam,
     case,
     delete,
     func,
@@ -28,7 +30,7 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import BusyHour, BuyerAccount, Connection, Customer, Invoice, Run
 from service.database.tables.invoices import OPEN
-from service.database.types import condition, has_come, money_sum
+from service.database.types import Instant, among, condition, has_come, money_sum
 from service.database.upsert import chunked, insert_all
 from service.domain import RunKind, RunState
 from service.store.customers import MAX_DEPTH
@@ -173,18 +175,15 @@ def buyers_of(
 
 
 def _billed_parents(session: Session, connection_id: str, ids: Collection[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for chunk in chunked(sorted(ids)):
-        rows = session.execute(
-            select(Customer.quickbooks_id, Customer.parent_id).where(
-                Customer.connection_id == connection_id,
-                Customer.quickbooks_id.in_(chunk),
-                Customer.bills_parent,
-                Customer.parent_id.is_not(None),
-            )
+    rows = session.execute(
+        select(Customer.quickbooks_id, Customer.parent_id).where(
+            Customer.connection_id == connection_id,
+            among(Customer.quickbooks_id, ids),
+            Customer.bills_parent,
+            Customer.parent_id.is_not(None),
         )
-        found |= {child: parent for child, parent in rows if parent}
-    return found
+    )
+    return {child: parent for child, parent in rows if parent}
 
 
 def _top(parents: Mapping[str, str], customer_id: str) -> str:
@@ -217,19 +216,16 @@ def of_customers(
     session: Session, connection_id: str, customer_ids: Collection[str]
 ) -> dict[str, Shares]:
     """Return the accounts as last counted of those of these customers that have one."""
-    found: dict[str, Shares] = {}
-    for chunk in chunked(sorted(customer_ids)):
-        rows = session.execute(
-            select(BuyerAccount.customer_id, *_SHARES).where(
-                BuyerAccount.connection_id == connection_id,
-                BuyerAccount.customer_id.in_(chunk),
-            )
-        )
-        found |= {customer: Shares(*shares) for customer, *shares in rows}
-    return found
+    given = {"company": connection_id, "customers": sorted(customer_ids)}
+    rows = session.execute(_OF_CUSTOMERS, given)
+    return {customer: Shares(*shares) for customer, *shares in rows}
 
 
 _SHARES = (BuyerAccount.concentration, BuyerAccount.overdue, BuyerAccount.credit)
+_OF_CUSTOMERS = select(BuyerAccount.customer_id, *_SHARES).where(
+    BuyerAccount.connection_id == bindparam("company"),
+    among(BuyerAccount.customer_id, "customers"),
+)
 
 
 def keep(
@@ -240,12 +236,12 @@ def keep(
 ) -> None:
     """Replace the accounts of the company."""
     gone = [customer for customer, account in before.items() if after.get(customer) != account]
-    for chunk in chunked(sorted(gone)):
-        session.execute(
-            delete(BuyerAccount).where(
-                BuyerAccount.connection_id == connection_id, BuyerAccount.customer_id.in_(chunk)
-            )
+    if gone:
+        theirs = (
+            BuyerAccount.connection_id == connection_id,
+            among(BuyerAccount.customer_id, gone),
         )
+        session.execute(delete(BuyerAccount).where(*theirs))
     new = [
         {
             "connection_id": connection_id,
@@ -264,31 +260,34 @@ def open_invoices(
     session: Session, connection_id: str, customer_ids: Collection[str]
 ) -> Sequence[str]:
     """Return the ids of the open invoices of these customers."""
-    found: list[str] = []
-    for chunk in chunked(sorted(customer_ids)):
-        found += session.scalars(
-            select(Invoice.id).where(
-                Invoice.connection_id == connection_id,
-                Invoice.customer_id.in_(chunk),
-                condition(OPEN),
-            )
+    if not customer_ids:
+        return []
+    return session.scalars(
+        select(Invoice.id).where(
+            Invoice.connection_id == connection_id,
+            among(Invoice.customer_id, customer_ids),
+            condition(OPEN),
         )
-    return found
+    ).all()
 
 
 def ask(session: Session, connection_id: str, now: datetime) -> None:
     """Ask for the accounts to be counted half a minute from now, unless that is asked already."""
-    session.execute(
-        update(Connection)
-        .where(
-            Connection.id == connection_id,
-            or_(
-                Connection.accounts_due_at.is_(None),
-                Connection.accounts_due_at > now + _PAUSE,  # the clock was set back
-            ),
-        )
-        .values(accounts_due_at=now + _PAUSE)
+    session.connection().execute(_ASK, {"company": connection_id, "due_at": now + _PAUSE})
+
+
+_DUE_AT = bindparam("due_at", type_=Instant)
+_ASK = (
+    update(Connection)
+    .where(
+        Connection.id == bindparam("company"),
+        or_(
+            Connection.accounts_due_at.is_(None),
+            Connection.accounts_due_at > _DUE_AT,  # the clock was set back
+        ),
     )
+    .values(accounts_due_at=_DUE_AT)
+)
 
 
 def counted(session: Session, connection_id: str) -> None:
@@ -317,8 +316,12 @@ def is_company_due(session: Session, connection_id: str, now: datetime) -> bool:
 
 def is_importing(session: Session, connection_id: str) -> bool:
     """Return whether the company's invoices are being imported, so that many are missing yet."""
-    found = session.execute(_import().where(Run.connection_id == connection_id))
-    return found.first() is not None
+    return session.execute(_import_of_company(), {"company": connection_id}).first() is not None
+
+
+@cache
+def _import_of_company() -> Select[int]:
+    return _import().where(Run.connection_id == bindparam("company"))
 
 
 def _import() -> Select[int]:
@@ -351,8 +354,10 @@ def entered_in(session: Session, connection_id: str, hour: int) -> Sequence[str]
 
 def busy_hours(session: Session, connection_id: str) -> set[int]:
     """Return the hours in which far more invoices were entered than usual, as last counted."""
-    query = select(BusyHour.hour).where(BusyHour.connection_id == connection_id)
-    return set(session.scalars(query))
+    return set(session.scalars(_BUSY_HOURS, {"company": connection_id}))
+
+
+_BUSY_HOURS = select(BusyHour.hour).where(BusyHour.connection_id == bindparam("company"))
 
 
 def keep_busy_hours(
@@ -360,12 +365,9 @@ def keep_busy_hours(
 ) -> None:
     """Replace the company's busy hours."""
     gone, new = set(before) - set(after), set(after) - set(before)
-    for chunk in chunked(sorted(gone)):
-        session.execute(
-            delete(BusyHour).where(
-                BusyHour.connection_id == connection_id, BusyHour.hour.in_(chunk)
-            )
-        )
+    if gone:
+        theirs = (BusyHour.connection_id == connection_id, among(BusyHour.hour, gone))
+        session.execute(delete(BusyHour).where(*theirs))
     rows = [{"connection_id": connection_id, "hour": hour} for hour in sorted(new)]
     for some in chunked(rows):
         insert_all(session, BusyHour, some)

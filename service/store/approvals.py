@@ -12,15 +12,7 @@ from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Invoice, Run
 from service.domain import RunKind, RunState
-from service.store import documents, runs, watermarks
-
-
-def undecided(session: Session, connection_id: str) -> int:
-    """Return how many of the company's invoices in Infactor are neither decided nor held.
-
-    One that is held only because nothing proves the company counts as not held.
-    """
-    return documents.count_offered(session, connection_id)
+from service.store import runs, watermarks
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import BuyerAddress, Connection
+from service.database.types import among
 from service.database.upsert import Insert, chunked, insert_all
 
 
@@ -37,32 +38,33 @@ def _unless_earlier(statement: Insert) -> Insert:
 
 def shared(session: Session, connection_id: str, addresses: Collection[str]) -> frozenset[str]:
     """Return those of these addresses that several customers of the company have, or had."""
-    found: set[str] = set()
-    for chunk in chunked(sorted(addresses)):
-        found.update(
-            session.scalars(
-                select(BuyerAddress.address)
-                .where(BuyerAddress.connection_id == connection_id, BuyerAddress.address.in_(chunk))
-                .group_by(BuyerAddress.address)
-                .having(func.count() > 1)
-            )
-        )
-    return frozenset(found)
+    given = {"company": connection_id, "addresses": sorted(addresses)}
+    return frozenset(session.scalars(_SHARED, given))
+
+
+_SHARED = (
+    select(BuyerAddress.address)
+    .where(
+        BuyerAddress.connection_id == bindparam("company"),
+        among(BuyerAddress.address, "addresses"),
+    )
+    .group_by(BuyerAddress.address)
+    .having(func.count() > 1)
+)
 
 
 def domains(session: Session, supplier_id: int, environment: str) -> dict[str, int]:
     """Return the domains of the buyers of all companies of the supplier, and since when."""
-    rows = session.execute(
-        select(BuyerAddress.domain, func.min(BuyerAddress.since_ms))
-        .where(BuyerAddress.connection_id.in_(_companies(session, supplier_id, environment)))
-        .group_by(BuyerAddress.domain)
-    )
-    return {domain: since_ms for domain, since_ms in rows}
+    given = {"supplier": supplier_id, "environment": environment}
+    return {domain: since_ms for domain, since_ms in session.execute(_DOMAINS, given)}
 
 
-def _companies(session: Session, supplier_id: int, environment: str) -> Sequence[str]:
-    return session.scalars(
-        select(Connection.id).where(
-            Connection.supplier_id == supplier_id, Connection.environment == environment
-        )
-    ).all()
+_COMPANIES = select(Connection.id).where(
+    Connection.supplier_id == bindparam("supplier"),
+    Connection.environment == bindparam("environment"),
+)
+_DOMAINS = (
+    select(BuyerAddress.domain, func.min(BuyerAddress.since_ms))
+    .where(BuyerAddress.connection_id.in_(_COMPANIES))
+    .group_by(BuyerAddress.domain)
+)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import Select, and_, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import Invoice, Run, RunSeen
-from service.database.types import money_sum
+from service.database.types import among, money_sum
 from service.database.upsert import Insert, chunked, excluded, insert_all
 from service.domain import DifferenceKind
 
@@ -70,10 +70,9 @@ def _as_shown_last(statement: Insert) -> Insert:
 
 def forget(session: Session, run_id: int, quickbooks_ids: Collection[str]) -> None:
     """Remove these invoices from what the run saw, because they are gone in QuickBooks."""
-    for quickbooks_id in quickbooks_ids:
-        seen = session.get(RunSeen, (run_id, quickbooks_id))
-        if seen is not None:
-            session.delete(seen)
+    if quickbooks_ids:
+        these = (RunSeen.run_id == run_id, among(RunSeen.quickbooks_id, quickbooks_ids))
+        session.execute(delete(RunSeen).where(*these))
 
 
 def differences(

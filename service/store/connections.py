@@ -3,14 +3,26 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Supplier
-from service.database.types import Instant, among, has_come
+from service.database.types import NOW, Instant, Moment, among, has_come, moments
 from service.database.upsert import excluded, insert
 from service.domain import ConnectionState
 from service.errors import Disconnected
+from service.kit.backoff import LONGEST_PAUSE
 
 _LONGEST_NUDGE = timedelta(minutes=2)
 # SQLite's own lower() knows no letters beyond ASCII.
@@ -84,9 +96,20 @@ def lock(session: Session, connection_id: str) -> None:
     SQLite has one writer anyway. On PostgreSQL the lock leaves the row's key alone: a notice that
     refers to it is stored meanwhile, so that no acknowledgement waits for a batch.
     """
-    session.execute(
-        select(Connection.id).where(Connection.id == connection_id).with_for_update(key_share=True)
-    )
+    session.execute(_LOCK, {"company": connection_id})
+
+
+def lock_if_held(session: Session, connection_id: str, supplier_id: int) -> bool:
+    """Lock the company likewise; return whether it is connected and belongs to this supplier."""
+    state, owner = session.execute(_LOCK, {"company": connection_id}).first() or (None, None)
+    return (state, owner) == (ConnectionState.CONNECTED, supplier_id)
+
+
+_LOCK = (
+    select(Connection.state, Connection.supplier_id)
+    .where(Connection.id == bindparam("company"))
+    .with_for_update(key_share=True)
+)
 
 
 def lock_all(session: Session, ids: Collection[str]) -> None:
@@ -99,7 +122,7 @@ def lock_all(session: Session, ids: Collection[str]) -> None:
     )
 
 
-def may_be_called(environment: str, now: datetime) -> ColumnElement[bool]:
+def may_be_called(environment: str | BindParameter[str], now: Moment) -> ColumnElement[bool]:
     """A condition: QuickBooks may be called for it: alive, not paused, in this environment."""
     return and_(
         Connection.environment == environment,
@@ -209,12 +232,16 @@ def renew(
 
 def draw_fetch_number(session: Session, connection_id: str) -> int:
     """Return the company's next fetch number; draw it before the read is sent."""
-    return session.execute(
-        update(Connection)
-        .where(Connection.id == connection_id)
-        .values(fetch_number=Connection.fetch_number + 1)
-        .returning(Connection.fetch_number)
-    ).scalar_one()
+    drawn = session.connection().execute(_DRAW_FETCH_NUMBER, {"company": connection_id})
+    return int(drawn.scalar_one())
+
+
+_DRAW_FETCH_NUMBER = (
+    update(Connection)
+    .where(Connection.id == bindparam("company"))
+    .values(fetch_number=Connection.fetch_number + 1)
+    .returning(Connection.fetch_number)
+)
 
 
 def synced(session: Session, connection_id: str, now: datetime) -> bool:
@@ -222,32 +249,35 @@ def synced(session: Session, connection_id: str, now: datetime) -> bool:
 
     Return whether that ended an outage, or that QuickBooks barred us.
     """
-    hindered = session.scalars(
-        select(Connection.id).where(
-            Connection.id == connection_id,
-            or_(Connection.outage_since.is_not(None), Connection.barred_since.is_not(None)),
-        )
-    ).first()
-    noted = session.execute(
-        update(Connection)
-        .where(
-            Connection.id == connection_id,
-            Connection.state == ConnectionState.CONNECTED,
-            has_come(Connection.paused_until, now),
-        )
-        .values(
-            last_synced_at=now,
-            failures=0,
-            paused_until=None,
-            throttled_since=None,
-            outage_since=None,
-            outage=None,
-            barred_since=None,
-            problem=None,
-        )
-        .returning(Connection.id)
-    )
+    hindered = session.scalars(_HINDERED, {"company": connection_id}).first()
+    given = {"company": connection_id, **moments(now, LONGEST_PAUSE)}
+    noted = session.connection().execute(_NOTE_SYNCED, given)
     return noted.first() is not None and hindered is not None
+
+
+_HINDERED = select(Connection.id).where(
+    Connection.id == bindparam("company"),
+    or_(Connection.outage_since.is_not(None), Connection.barred_since.is_not(None)),
+)
+_NOTE_SYNCED = (
+    update(Connection)
+    .where(
+        Connection.id == bindparam("company"),
+        Connection.state == ConnectionState.CONNECTED,
+        has_come(Connection.paused_until, NOW),
+    )
+    .values(
+        last_synced_at=NOW,
+        failures=0,
+        paused_until=None,
+        throttled_since=None,
+        outage_since=None,
+        outage=None,
+        barred_since=None,
+        problem=None,
+    )
+    .returning(Connection.id)
+)
 
 
 def outage_began(session: Session, connection_id: str, why: str, now: datetime) -> None:
@@ -356,23 +386,16 @@ def failures(session: Session, connection_id: str) -> int:
 
 def schedule_nudge(session: Session, connection_id: str, now: datetime, delay: timedelta) -> bool:
     """Return whether the caller should send a delayed nudge: one is enough for all who ask."""
-    asked = session.execute(
-        update(Connection)
-        .where(
-            Connection.id == connection_id,
-            has_come(Connection.nudge_due_at, now, _LONGEST_NUDGE),
-        )
-        .values(nudge_due_at=now + delay)
-        .returning(Connection.id)
-    )
-    return asked.first() is not None
+    given = {"company": connection_id, "due_at": now + delay, **moments(now, _LONGEST_NUDGE)}
+    return session.connection().execute(_SCHEDULE_NUDGE, given).first() is not None
 
 
-def is_held_by(session: Session, connection_id: str, supplier_id: int) -> bool:
-    """Return whether the company is connected and belongs to this supplier."""
-    query = select(Connection.id).where(
-        Connection.id == connection_id,
-        Connection.state == ConnectionState.CONNECTED,
-        Connection.supplier_id == supplier_id,
+_SCHEDULE_NUDGE = (
+    update(Connection)
+    .where(
+        Connection.id == bindparam("company"),
+        has_come(Connection.nudge_due_at, NOW, _LONGEST_NUDGE),
     )
-    return session.execute(query).first() is not None
+    .values(nudge_due_at=bindparam("due_at", type_=Instant))
+    .returning(Connection.id)
+)

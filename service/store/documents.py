@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Text, and_, func, or_, select, type_coerce
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Invoice
-from service.database.upsert import chunked
+from service.database.types import among
 from service.domain import APPROVED, ENDED, RuleCode, State
 from service.store.infactor_outbox import with_delivery
 
@@ -17,14 +17,16 @@ MONEY_MAY_MOVE = sorted(APPROVED - ENDED)
 _WITHOUT_CONTENT = (defer(Invoice.source), defer(Invoice.mapped))
 
 
-def count_undecided(session: Session, connection_id: str, which: ColumnElement[bool]) -> int:
-    """Return how many such invoices of the company wait for their buyer's decision."""
+def count_undecided(session: Session, connection_id: str) -> int:
+    """Return how many documents of the company in Infactor's own database wait for a decision."""
     return session.execute(
         select(func.count())
         .select_from(Document)
         .join(Invoice, Invoice.id == Document.invoice_id)
         .where(
-            Invoice.connection_id == connection_id, Document.state == State.INVOICE_CREATED, which
+            Invoice.connection_id == connection_id,
+            Document.state == State.INVOICE_CREATED,
+            Document.seen_at.is_not(None),
         )
     ).scalar_one()
 
@@ -147,9 +149,6 @@ def count(session: Session, environment: str) -> int:
 
 def note_approved(session: Session, ids: Collection[str], at: datetime) -> None:
     """Note when these invoices were first seen to be approved."""
-    for chunk in chunked(sorted(ids)):
-        session.execute(
-            update(Invoice)
-            .where(Invoice.id.in_(chunk), Invoice.approved_at.is_(None))
-            .values(approved_at=at)
-        )
+    if ids:
+        theirs = update(Invoice).where(among(Invoice.id, ids), Invoice.approved_at.is_(None))
+        session.execute(theirs.values(approved_at=at))

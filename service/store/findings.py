@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session, defer
 from service.database.tables import Connection, Document, Finding, FoundField, Invoice
 from service.database.tables.invoices import ALARMING
 from service.database.types import among, condition
-from service.database.upsert import chunked
 from service.domain import EventType, FindingKind, Severity
 from service.store import event_feed
 from service.store.event_feed import Happening
@@ -150,17 +149,15 @@ def _open(
 
 def open_of(session: Session, kind: FindingKind, invoice_ids: Collection[str]) -> set[str]:
     """Return those of these invoices that have an open finding of this kind."""
-    return {
-        invoice_id
-        for chunk in chunked(sorted(invoice_ids))
-        for invoice_id in session.scalars(
+    return set(
+        session.scalars(
             select(Finding.invoice_id).where(
-                Finding.invoice_id.in_(chunk),
+                among(Finding.invoice_id, invoice_ids),
                 Finding.kind == kind,
                 Finding.closed_at.is_(None),
             )
         )
-    }
+    )
 
 
 def found_of(

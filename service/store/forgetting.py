@@ -35,7 +35,7 @@ from service.database.tables import (
     SettlementRow,
     Supplier,
 )
-from service.database.upsert import chunked
+from service.database.upsert import update_all
 from service.domain import ConnectionState, EventType, State
 from service.store import connection_lifecycle, revision_chain, sessions
 from service.store.documents import count_undecided
@@ -71,7 +71,7 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     kept = select(Document.invoice_id).where(Document.state != State.INVOICE_CREATED)
     gone = select(Invoice.id).where(theirs, Invoice.id.not_in(kept))
     kept_ids = select(Invoice.id).where(theirs)
-    left_undecided = count_undecided(session, connection_id, Document.seen_at.is_not(None))
+    left_undecided = count_undecided(session, connection_id)
     of_runs = select(Run.id).where(Run.connection_id == connection_id)
     revision_chain.erase(session, connection_id, gone)
     for table in (Revision, Receipt, Finding, SettlementRow, DeliveryState):
@@ -86,12 +86,8 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     )
     _reduce(session, connection_id)
     _do(session, delete(RunSeen).where(RunSeen.run_id.in_(of_runs)))
-    _do(session, delete(Pace).where(Pace.connection_id == connection_id))
-    _do(session, delete(OldId).where(OldId.connection_id == connection_id))
-    _do(session, delete(BusyHour).where(BusyHour.connection_id == connection_id))
-    _do(session, delete(BuyerAccount).where(BuyerAccount.connection_id == connection_id))
-    _do(session, delete(BuyerAddress).where(BuyerAddress.connection_id == connection_id))
-    _do(session, delete(InvoiceToJudge).where(InvoiceToJudge.connection_id == connection_id))
+    for of_company in (Pace, OldId, BusyHour, BuyerAccount, BuyerAddress, InvoiceToJudge):
+        _do(session, delete(of_company).where(of_company.connection_id == connection_id))
     # What is told of the connection itself names nobody, and Infactor is to learn that it ended.
     about_others = FeedEvent.subject != connection_id
     _do(session, delete(FeedEvent).where(FeedEvent.connection_id == connection_id, about_others))
@@ -153,8 +149,7 @@ def _reduce(session: Session, connection_id: str) -> None:
         **keys(None),
     }
     reduced = [{"id": i, "source": {"Id": number}, **nothing} for i, number in rows]
-    for chunk in chunked(reduced):
-        session.execute(update(Invoice), chunk)
+    update_all(session, Invoice, reduced)
 
 
 def _notices(session: Session, connection_id: str) -> Delete:

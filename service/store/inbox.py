@@ -13,9 +13,11 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import (
+    BindParameter,
     ClauseElement,
     ColumnElement,
     Select,
+    Update,
     and_,
     bindparam,
     case,
@@ -30,12 +32,22 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from service.database.engine import Statements
 from service.database.tables import Connection, Notice, NoticeAttempt, Run, Supplier
-from service.database.types import among, has_come, instant_text, written_out
-from service.database.upsert import chunked, insert_for, instant_given, rows_given, rows_text
+from service.database.types import (
+    NOW,
+    Moment,
+    among,
+    has_come,
+    instant_text,
+    moments,
+    written_out,
+)
+from service.database.upsert import insert_for, instant_given, rows_given, rows_text
 from service.domain import ConnectionState, NoticeStatus, OwnNotice, RunKind, RunState
+from service.kit.backoff import LONGEST_PAUSE
 from service.store.connections import may_be_called
 
 _PENDING = written_out(NoticeStatus.PENDING)
@@ -56,20 +68,35 @@ def due_company(
     session: Session, connection_id: str, environment: str, now: datetime
 ) -> tuple[Connection, Supplier] | None:
     """Return the connection and its supplier if it has due notices and may be called now."""
-    row = session.execute(
+    row = session.execute(_due_company(), _of_due(connection_id, environment, now)).first()
+    return None if row is None else (row[0], row[1])
+
+
+@cache
+def _due_company() -> Select[Connection, Supplier]:
+    return (
         select(Connection, Supplier)
         .join(Supplier, Supplier.id == Connection.supplier_id)
-        .where(Connection.id == connection_id, _has_work(environment, now))
-    ).first()
-    return None if row is None else (row[0], row[1])
+        .where(Connection.id == bindparam("company"), _has_work(bindparam("environment"), NOW))
+    )
 
 
 def is_company_due(session: Session, connection_id: str, environment: str, now: datetime) -> bool:
     """Return whether the company has due notices and may be called now."""
-    found = session.execute(
-        select(Connection.id).where(Connection.id == connection_id, _has_work(environment, now))
-    )
+    found = session.execute(_is_company_due(), _of_due(connection_id, environment, now))
     return found.first() is not None
+
+
+@cache
+def _is_company_due() -> Select[str]:
+    return select(Connection.id).where(
+        Connection.id == bindparam("company"), _has_work(bindparam("environment"), NOW)
+    )
+
+
+def _of_due(connection_id: str, environment: str, now: datetime) -> dict[str, Any]:
+    waits = moments(now, LONGEST_PAUSE, _LONGEST_FAILED)
+    return {"company": connection_id, "environment": environment, **waits}
 
 
 def claim(
@@ -81,61 +108,87 @@ def claim(
     never gave back is lost: that process died. A notice that kills its worker is tried alone until
     it was lost five times, and then hopeless, for the caller to mark as failed.
     """
+    given = {"company": connection_id, "owner": owner}
+    lost = session.connection().execute(_losing(), given).all()
+    _keep_lost_attempts(session, [(id_, began or now) for id_, began in lost], now)
+    due = {"company": connection_id, **moments(now, LONGEST_PAUSE, _LONGEST_FAILED)}
+    found = session.scalars(_clear(), due).all()
+    fatal = [notice for notice in found if notice.losses >= _FATAL_LOSSES]
+    batch: Sequence[Notice] = [notice for notice in found if notice.losses < _SUSPECT_LOSSES]
+    if not batch:
+        batch = session.scalars(_suspects(), due).all()
+    _mark_claimed(session, batch, owner, now)
+    return batch, fatal
+
+
+@cache
+def _losing() -> ReturningUpdate[int, datetime | None]:
+    """Return the statement that takes from other owners what they claimed."""
     theirs = (
         select(Notice.id).where(
-            Notice.connection_id == connection_id,
+            Notice.connection_id == bindparam("company"),
             Notice.status == status,
-            Notice.claimed_by != owner,
+            Notice.claimed_by != bindparam("owner"),
         )
         for status in (_PENDING, _FAILED)  # each has an index of its own
     )
-    lost = session.execute(
+    return (
         update(Notice)
         .where(Notice.id.in_(union_all(*theirs)))
         .values(losses=Notice.losses + 1, claimed_by=None)
         .returning(Notice.id, Notice.last_attempt_at)
-    ).all()
-    _keep_lost_attempts(session, [(id_, began or now) for id_, began in lost], now)
-    due = (
+    )
+
+
+@cache
+def _clear() -> Select[Notice]:
+    """Return the query for a batch of due notices, without those to be tried alone."""
+    clear = or_(Notice.losses >= _FATAL_LOSSES, Notice.losses < _SUSPECT_LOSSES)
+    return _due_notices().where(clear).limit(CLAIM_LIMIT)
+
+
+@cache
+def _suspects() -> Select[Notice]:
+    return _due_notices().where(Notice.losses < _FATAL_LOSSES).limit(1)
+
+
+def _due_notices() -> Select[Notice]:
+    return (
         select(Notice)
-        .where(Notice.connection_id == connection_id, _is_due(now))
+        .where(Notice.connection_id == bindparam("company"), _is_due(NOW))
         .order_by(Notice.id)
         .execution_options(populate_existing=True)
     )
-    clear = or_(Notice.losses >= _FATAL_LOSSES, Notice.losses < _SUSPECT_LOSSES)
-    found = session.scalars(due.where(clear).limit(CLAIM_LIMIT)).all()
-    fatal = [notice for notice in found if notice.losses >= _FATAL_LOSSES]
-    batch: Sequence[Notice] = [notice for notice in found if notice.losses < _SUSPECT_LOSSES]
-    if not batch:
-        suspects = due.where(Notice.losses < _FATAL_LOSSES).limit(1)
-        batch = session.scalars(suspects).all()
-    _mark_claimed(session, batch, owner, now)
-    return batch, fatal
 
 
 def _mark_claimed(session: Session, batch: Sequence[Notice], owner: str, now: datetime) -> None:
     """Mark these notices in one statement: to write each by itself took as long as to record it."""
     if not batch:
         return
-    # Another notice of the same change may come from now on, and must not vanish.
-    forgets_key = and_(
-        Notice.event_id.is_(None), Notice.operation.is_distinct_from(OwnNotice.UNREADABLE)
-    )
-    session.execute(
-        update(Notice)
-        .where(among(Notice.id, [notice.id for notice in batch]))
-        .values(
-            attempts=Notice.attempts + 1,
-            claimed_by=owner,
-            last_attempt_at=now,
-            dedupe_key=case((forgets_key, None), else_=Notice.dedupe_key),
-        )
-        .execution_options(synchronize_session=False)
-    )
+    given = {"ids": [notice.id for notice in batch], "owner": owner, "now": now}
+    session.connection().execute(_claiming(), given)
     for notice in batch:  # as the caller reads them
         set_committed_value(notice, "attempts", notice.attempts + 1)
         set_committed_value(notice, "claimed_by", owner)
         set_committed_value(notice, "last_attempt_at", now)
+
+
+@cache
+def _claiming() -> Update:
+    # Another notice of the same change may come from now on, and must not vanish.
+    forgets_key = and_(
+        Notice.event_id.is_(None), Notice.operation.is_distinct_from(OwnNotice.UNREADABLE)
+    )
+    return (
+        update(Notice)
+        .where(among(Notice.id, "ids"))
+        .values(
+            attempts=Notice.attempts + 1,
+            claimed_by=bindparam("owner"),
+            last_attempt_at=NOW,
+            dedupe_key=case((forgets_key, None), else_=Notice.dedupe_key),
+        )
+    )
 
 
 def webhooks_of(
@@ -169,7 +222,13 @@ def webhooks_of(
 
 def finish(session: Session, ids: Collection[int], outcome: str, now: datetime) -> None:
     """Mark these notices as done, inside the transaction that records their result."""
-    _close(session, ids, NoticeStatus.DONE, outcome, handled_at=now, losses=0)
+    given = {"ids": list(ids), "outcome": outcome, "now": now}
+    session.connection().execute(_finishing(), given)
+
+
+@cache
+def _finishing() -> Update:
+    return _closing("ids", NoticeStatus.DONE, bindparam("outcome"), handled_at=NOW, losses=0)
 
 
 def mark_failed(
@@ -189,7 +248,8 @@ def mark_failed(
     losses = case((Notice.losses >= _FATAL_LOSSES, _FATAL_LOSSES - 1), else_=0)
     # An unreadable place is known by its reason alone.
     reason = case((Notice.operation == OwnNotice.UNREADABLE, Notice.reason), else_=None)
-    _close(session, ids, NoticeStatus.FAILED, reason, **failed, losses=losses, **evidence(error))
+    closing = _closing(ids, NoticeStatus.FAILED, reason, **failed, losses=losses, **evidence(error))
+    session.execute(closing)
 
 
 def retry(
@@ -319,14 +379,13 @@ def hurry(session: Session, connection_id: str, now: datetime) -> int:
     return len(hurried.all())
 
 
-def _close(
-    session: Session,
-    ids: Collection[int],
+def _closing(
+    ids: Collection[int] | str,
     status: NoticeStatus,
-    reason: str | ColumnElement[str],
+    reason: ColumnElement[str],
     **values: Any,
-) -> None:
-    session.execute(
+) -> Update:
+    return (
         update(Notice)
         .where(among(Notice.id, ids), Notice.status.in_(_WORKABLE))
         .values(status=status, reason=reason, claimed_by=None, **values)
@@ -377,26 +436,26 @@ def due_connections(session: Session, environment: str, now: datetime) -> Sequen
     return session.scalars(select(Connection.id).where(_has_work(environment, now))).all()
 
 
-def _has_work(environment: str, now: datetime) -> ColumnElement[bool]:
+def _has_work(environment: str | BindParameter[str], now: Moment) -> ColumnElement[bool]:
     """A condition: the connection has due notices and may be called now."""
     due = (has.where(Notice.connection_id == Connection.id).exists() for has in _due(now))
     return and_(may_be_called(environment, now), or_(*due))
 
 
-def _due(now: datetime) -> tuple[Select[int], Select[int]]:
+def _due(now: Moment) -> tuple[Select[int], Select[int]]:
     """Return the queries for what is pending and for what is failed, each with its own index."""
     return select(Notice.id).where(_is_pending(now)), select(Notice.id).where(_comes_back(now))
 
 
-def _is_due(now: datetime) -> ColumnElement[bool]:
+def _is_due(now: Moment) -> ColumnElement[bool]:
     return or_(_is_pending(now), _comes_back(now))
 
 
-def _is_pending(now: datetime) -> ColumnElement[bool]:
+def _is_pending(now: Moment) -> ColumnElement[bool]:
     return and_(Notice.status == _PENDING, has_come(Notice.due_at, now))
 
 
-def _comes_back(now: datetime) -> ColumnElement[bool]:
+def _comes_back(now: Moment) -> ColumnElement[bool]:
     again = and_(Notice.due_at.is_not(None), has_come(Notice.due_at, now, _LONGEST_FAILED))
     return and_(Notice.status == _FAILED, again)
 
@@ -405,20 +464,18 @@ def open_invoices(
     session: Session, connection_id: str, quickbooks_ids: Collection[str]
 ) -> set[str]:
     """Return those of these invoices that have a pending or failed notice."""
-    found: set[str] = set()
-    ids = sorted(set(quickbooks_ids))
-    for status in (NoticeStatus.PENDING, NoticeStatus.FAILED):  # each has an index of its own
-        for chunk in chunked(ids):
-            rows = session.scalars(
-                select(Notice.entity_id).where(
-                    Notice.connection_id == connection_id,
-                    Notice.status == status,
-                    Notice.entity == "Invoice",
-                    Notice.entity_id.in_(chunk),
-                )
-            )
-            found |= {entity_id for entity_id in rows if entity_id is not None}
-    return found
+    if not quickbooks_ids:
+        return set()
+    theirs = (
+        select(Notice.entity_id).where(
+            Notice.connection_id == connection_id,
+            Notice.status == status,
+            Notice.entity == "Invoice",
+            among(Notice.entity_id, quickbooks_ids),
+        )
+        for status in (_PENDING, _FAILED)  # each has an index of its own
+    )
+    return set(session.scalars(union_all(*theirs)))
 
 
 def is_open() -> ColumnElement[bool]:

@@ -254,10 +254,13 @@ class Backlog:
     refused: int
 
 
+_BACKLOG = (func.count(), func.min(_due_since), func.count(DeliveryState.error))
+
+
 def backlog(session: Session, environment: str, connection_id: str | None = None) -> Backlog:
     """Return the backlog of the environment or of one company; it reads only the partial index."""
     count, oldest, refused = session.execute(
-        select(func.count(), func.min(_due_since), func.count(DeliveryState.error))
+        select(*_BACKLOG)
         .join(Connection, Connection.id == DeliveryState.connection_id)
         .where(Connection.environment == environment, OUTGOING, *_of(connection_id))
     ).one()
@@ -290,9 +293,7 @@ def backlog_of_each(session: Session, connection_ids: Collection[str]) -> dict[s
     rows = session.execute(
         select(
             DeliveryState.connection_id,
-            func.count(),
-            func.min(_due_since),
-            func.count(DeliveryState.error),
+            *_BACKLOG,
             func.min(DeliveryState.error),
         )
         .where(OUTGOING, DeliveryState.connection_id.in_(connection_ids))
@@ -315,7 +316,7 @@ def stuck_backlog(session: Session, environment: str, before: datetime) -> Backl
         .where(*receipts_since(before))
     )
     count, oldest, refused = session.execute(
-        select(func.count(), func.min(_due_since), func.count(DeliveryState.error))
+        select(*_BACKLOG)
         .join(Connection, Connection.id == DeliveryState.connection_id)
         .where(
             Connection.environment == environment,

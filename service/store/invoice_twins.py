@@ -26,7 +26,6 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Document, Invoice
 from service.database.types import Many, among
-from service.database.upsert import chunked
 from service.kit import exact_json
 from service.store import judging_queue
 
@@ -129,27 +128,26 @@ class Shared:
 
 def load(session: Session, ids: Collection[str]) -> dict[str, Shared]:
     """Return these invoices, by id."""
-    found: dict[str, Shared] = {}
+    if not ids:
+        return {}
     columns = (Invoice.id, Invoice.connection_id, Connection.supplier_id)
-    for chunk in chunked(sorted(ids)):
-        rows = session.execute(
-            select(*columns, Invoice.facts, Document.state)
-            .join(Connection, Connection.id == Invoice.connection_id)
-            .join(Document, Document.invoice_id == Invoice.id, isouter=True)
-            .where(Invoice.id.in_(chunk))
-        )
-        found |= {row[0]: Shared(*row) for row in rows}
-    return found
+    rows = session.execute(
+        select(*columns, Invoice.facts, Document.state)
+        .join(Connection, Connection.id == Invoice.connection_id)
+        .join(Document, Document.invoice_id == Invoice.id, isouter=True)
+        .where(among(Invoice.id, ids))
+    )
+    return {row[0]: Shared(*row) for row in rows}
 
 
 def ask(session: Session, ids: Collection[str]) -> set[str]:
     """Ask for these invoices to be judged again; return their companies' connections."""
     companies: dict[str, list[str]] = {}
-    for chunk in chunked(sorted(ids)):
-        columns = (Invoice.connection_id, Invoice.id)
-        found = session.execute(select(*columns).where(Invoice.id.in_(chunk)).order_by(Invoice.id))
-        for company, id_ in found:
-            companies.setdefault(company, []).append(id_)
+    if not ids:
+        return set()
+    found = select(Invoice.connection_id, Invoice.id).where(among(Invoice.id, ids))
+    for company, id_ in session.execute(found):
+        companies.setdefault(company, []).append(id_)
     for company in sorted(companies):
         judging_queue.ask(session, company, companies[company])
     return set(companies)
@@ -178,14 +176,10 @@ def neighbours(
 
 def ask_for_decided(session: Session, connection_id: str, ids: Collection[str]) -> None:
     """Ask for these invoices of a company, and for their neighbours, to be judged again."""
-    keys = {
-        id_: keys_of(values)
-        for chunk in chunked(sorted(ids))
-        for id_, *values in session.execute(
-            select(Invoice.id, *COLUMNS).where(Invoice.id.in_(chunk))
-        )
-    }
-    if keys:
-        of_company = select(Connection.environment).where(Connection.id == connection_id)
-        environment = session.execute(of_company).scalar_one()
-        ask(session, neighbours(session, environment, keys, these_too=True))
+    if not ids:
+        return
+    found = session.execute(select(Invoice.id, *COLUMNS).where(among(Invoice.id, ids)))
+    keys = {id_: keys_of(values) for id_, *values in found}
+    of_company = select(Connection.environment).where(Connection.id == connection_id)
+    environment = session.execute(of_company).scalar_one()
+    ask(session, neighbours(session, environment, keys, these_too=True))

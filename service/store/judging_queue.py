@@ -104,8 +104,7 @@ def asked(session: Session, connection_id: str, limit: int) -> Sequence[str]:
 
 def answered(session: Session, connection_id: str, ids: Collection[str]) -> None:
     """Note that these invoices are judged, or are about to be."""
-    for chunk in chunked(sorted(ids)):
-        _answer(session, connection_id, InvoiceToJudge.invoice_id.in_(chunk))
+    _answer(session, connection_id, among(InvoiceToJudge.invoice_id, ids))
 
 
 def _answer(session: Session, connection_id: str, *which: ColumnElement[bool]) -> None:
@@ -304,13 +303,9 @@ def count(session: Session, environment: str) -> int:
 
 def kept_of(session: Session, ids: Collection[str]) -> dict[str, tuple[Kept, Kept]]:
     """Return (holds, signals) of those of these invoices that are recorded, by id."""
-    return {
-        id_: (holds, signals)
-        for chunk in chunked(sorted(ids))
-        for id_, holds, signals in session.execute(
-            select(Invoice.id, Invoice.holds, Invoice.signals).where(Invoice.id.in_(chunk))
-        )
-    }
+    columns = (Invoice.id, Invoice.holds, Invoice.signals)
+    rows = session.execute(select(*columns).where(among(Invoice.id, ids)))
+    return {id_: (holds, signals) for id_, holds, signals in rows}
 
 
 class NamedInvoice(NamedTuple):
@@ -331,10 +326,8 @@ def named(session: Session, ids: Collection[str]) -> dict[str, NamedInvoice]:
         *(Invoice.mapped, Invoice.balance, Invoice.currency),
     )
     found = {}
-    for chunk in chunked(sorted(ids)):
-        for id_, own_id, number, mapped, *money in session.execute(
-            select(*columns).where(Invoice.id.in_(chunk))
-        ):
-            buyer = str((mapped or {}).get("companyName") or "")
-            found[id_] = NamedInvoice(id_, own_id, number, buyer, *money)
+    rows = session.execute(select(*columns).where(among(Invoice.id, ids)))
+    for id_, own_id, number, mapped, *money in rows:
+        buyer = str((mapped or {}).get("companyName") or "")
+        found[id_] = NamedInvoice(id_, own_id, number, buyer, *money)
     return found

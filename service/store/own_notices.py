@@ -15,14 +15,7 @@ from service.store import inbox
 
 def ask_for_changes(session: Session, connection_id: str, why: OwnNotice, now: datetime) -> int:
     """Add an own notice that asks for whatever changed since the watermark; return its id."""
-    notice = Notice(
-        connection_id=connection_id,
-        format="own",
-        entity="Connection",
-        operation=why,
-        received_at=now,
-        status=NoticeStatus.PENDING,
-    )
+    notice = _own(connection_id, "Connection", why, now)
     session.add(notice)
     session.flush()
     return notice.id
@@ -40,18 +33,24 @@ def ask_for_invoices(
     So one policy tries again whatever could not be recorded, and marks it as failed in the end.
     """
     open_already = inbox.open_invoices(session, connection_id, quickbooks_ids)
-    for quickbooks_id in sorted(set(quickbooks_ids) - open_already):
-        session.add(
-            Notice(
-                connection_id=connection_id,
-                format="own",
-                entity="Invoice",
-                operation=why,
-                entity_id=quickbooks_id,
-                received_at=now,
-                status=NoticeStatus.PENDING,
-            )
-        )
+    session.add_all(
+        _own(connection_id, "Invoice", why, now, quickbooks_id)
+        for quickbooks_id in sorted(set(quickbooks_ids) - open_already)
+    )
+
+
+def _own(
+    connection_id: str, entity: str, why: OwnNotice, now: datetime, entity_id: str | None = None
+) -> Notice:
+    return Notice(
+        connection_id=connection_id,
+        format="own",
+        entity=entity,
+        operation=why,
+        entity_id=entity_id,
+        received_at=now,
+        status=NoticeStatus.PENDING,
+    )
 
 
 def add_unreadable(

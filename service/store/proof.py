@@ -13,13 +13,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection
+from service.database.types import Instant, Moment
 from service.domain import ConnectionState
-
-_Moment = datetime | BindParameter[datetime]
 
 LOST: Mapping[str, Any] = {
     "proved_at": None,
@@ -62,7 +61,7 @@ def period(hours: int, now: datetime) -> tuple[datetime, datetime]:
     return now - longest, now + longest
 
 
-def is_proved(first: _Moment, last: _Moment) -> ColumnElement[bool]:
+def is_proved(first: Moment, last: Moment) -> ColumnElement[bool]:
     """A condition: the connection lives, and its company was proved in this period."""
     return and_(
         Connection.state == ConnectionState.CONNECTED,
@@ -74,7 +73,12 @@ def is_proved(first: _Moment, last: _Moment) -> ColumnElement[bool]:
 
 def is_company_proved(session: Session, connection_id: str, hours: int, now: datetime) -> bool:
     """Return whether this company is proved."""
-    found = session.execute(
-        select(Connection.id).where(Connection.id == connection_id, is_proved(*period(hours, now)))
-    )
-    return found.first() is not None
+    first, last = period(hours, now)
+    given = {"company": connection_id, "first": first, "last": last}
+    return session.execute(_PROVED, given).first() is not None
+
+
+_PROVED = select(Connection.id).where(
+    Connection.id == bindparam("company"),
+    is_proved(bindparam("first", type_=Instant), bindparam("last", type_=Instant)),
+)

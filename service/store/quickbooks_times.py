@@ -16,9 +16,12 @@ AHEAD = timedelta(minutes=10)
 """How far the clocks of QuickBooks and of the database may differ."""
 
 
+_DATABASE_NOW = select(database_now())
+
+
 def database_time(session: Session) -> datetime:
     """Return the present by the database's clock."""
-    return datetime.fromtimestamp(session.execute(select(database_now())).scalar_one(), UTC)
+    return datetime.fromtimestamp(session.execute(_DATABASE_NOW).scalar_one(), UTC)
 
 
 def latest(session: Session) -> datetime:

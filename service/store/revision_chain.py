@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, func, insert, literal, null, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    bindparam,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, ErasedRevision, Invoice, Revision
@@ -26,9 +36,7 @@ def linked(
     """
     if not revisions:
         return []
-    length, link = session.execute(
-        select(Connection.chain_length, Connection.chain_link).where(Connection.id == connection_id)
-    ).one()
+    length, link = session.execute(_LAST, {"company": connection_id}).one()
     found = []
     for revision in revisions:
         length += 1
@@ -36,12 +44,19 @@ def linked(
         link = link_after(link or FIRST, entry_digest)
         place = {"connection_id": connection_id, "sequence": length}
         found.append({**revision, **place, "entry_digest": entry_digest, "link": link})
-    session.execute(
-        update(Connection)
-        .where(Connection.id == connection_id)
-        .values(chain_length=length, chain_link=link)
-    )
+    given = {"company": connection_id, "length": length, "link": link}
+    session.connection().execute(_LENGTHEN, given)
     return found
+
+
+_LAST = select(Connection.chain_length, Connection.chain_link).where(
+    Connection.id == bindparam("company")
+)
+_LENGTHEN = (
+    update(Connection)
+    .where(Connection.id == bindparam("company"))
+    .values(chain_length=bindparam("length"), chain_link=bindparam("link"))
+)
 
 
 @dataclass(frozen=True, slots=True)

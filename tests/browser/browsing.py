@@ -12,7 +12,9 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
+from tests.journey.deployment import Deployment
 from tests.missing import missing
+from tests.web.ops.operators import PASSWORD
 
 # A phone, a tablet, a desk.
 WIDTHS = (360, 768, 1440)
@@ -155,3 +157,14 @@ def _violations(page: Page, axe_run: str) -> list[str]:
         for violation in results
         for node in violation["nodes"]
     ]
+
+
+def log_in(page: Page, deployment: Deployment, path: str = "/ops/") -> None:
+    page.goto(f"{deployment.receivers[0]}{path}")
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+
+
+def heading(page: Page, text: str | re.Pattern[str]) -> None:
+    expect(page.get_by_role("heading", level=1)).to_have_text(text)

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 
 from tests.browser.browsing import Reader, chromium
 from tests.journey.deployment import Deployment, deployed
-from tests.journey.test_journey import a_book
+from tests.journey.two_companies import a_book
 
 
 # For a module and not for the session: while it is open, no other test can run an event loop.

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.browsing import Reader, look
-from tests.browser.test_operator import heading, log_in
+from tests.browser.browsing import Reader, heading, log_in, look
 from tests.journey.deployment import Deployment, deployed
 from tests.journey.suspicious import CLEAN, HELD, PAYABLE_ONLINE, SUPPLIER, a_book
-from tests.journey.test_journey import REALM
+from tests.journey.two_companies import REALM
 from tests.servers import wait_until
 from tests.web.ops.operators import entry
 

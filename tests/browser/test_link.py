@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.browsing import Reader, look
 from tests.journey.deployment import Deployment, deployed
-from tests.journey.test_journey import REALM, a_book
+from tests.journey.two_companies import REALM, a_book
 from tests.web.ops.operators import PASSWORD, entry
 
 

@@ -13,9 +13,9 @@ from pymongo.database import Database
 
 from service.kit.clock import now
 from service.queries import measures
-from tests.browser.browsing import Reader, look
+from tests.browser.browsing import Reader, heading, log_in, look
 from tests.journey.deployment import Deployment, deployed
-from tests.journey.test_journey import REALM, a_book, an_invoice
+from tests.journey.two_companies import REALM, a_book, an_invoice
 from tests.people import add_user
 from tests.servers import wait_until
 from tests.web.ops.operators import PASSWORD, entry
@@ -33,17 +33,6 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
 
 
 SUPPLIER = "supplier@example.com"
-
-
-def log_in(page: Page, deployment: Deployment, path: str = "/ops/") -> None:
-    page.goto(f"{deployment.receivers[0]}{path}")
-    page.get_by_label("Name").fill("ada")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-
-
-def heading(page: Page, text: str | re.Pattern[str]) -> None:
-    expect(page.get_by_role("heading", level=1)).to_have_text(text)
 
 
 def test_logging_in_and_looking_around(deployment: Deployment, reader: Reader) -> None:
@@ -276,7 +265,7 @@ def test_an_open_page_follows_its_company(deployment: Deployment, reader: Reader
     look(page, "ops-release-connected")
 
 
-def test_a_failed_notice_is_put_back(deployment: Deployment, reader: Reader) -> None:
+def test_a_failed_notice_is_retried(deployment: Deployment, reader: Reader) -> None:
     page = reader.page()
     log_in(page, deployment, "/ops/events")
     heading(page, "Webhook events")

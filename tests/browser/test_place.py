@@ -4,7 +4,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.browsing import Reader
 from tests.journey.deployment import Deployment
-from tests.journey.test_journey import REALM, an_invoice
+from tests.journey.two_companies import REALM, an_invoice
 from tests.servers import wait_until
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Error, Page, expect
 
 from tests.browser.browsing import Reader, look
 from tests.journey.deployment import Deployment, deployed
-from tests.journey.test_journey import REALM, a_book, an_invoice
+from tests.journey.two_companies import REALM, a_book, an_invoice
 from tests.servers import wait_until
 
 # A phone, a tablet, a laptop, a large screen.

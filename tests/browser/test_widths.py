@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.browsing import Reader
 from tests.journey.deployment import Deployment, deployed
-from tests.journey.test_journey import OTHER_REALM, REALM, a_book, an_invoice
+from tests.journey.two_companies import OTHER_REALM, REALM, a_book, an_invoice
 from tests.web.ops.operators import PASSWORD, entry
 
 WIDTHS = (1024, 1100, 1121, 1280, 1440)

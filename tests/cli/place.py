@@ -1,5 +1,6 @@
 """A folder in which commands are typed, on a SQLite database that tests fill themselves."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -98,3 +99,23 @@ def a_notice(connection_id: str, status: str, **fields: Any) -> Notice:
         status=status,
         **given,
     )
+
+
+def rows(place: Place, *arguments: str) -> list[dict[str, Any]]:
+    """Return what a command prints with `--json`, each line decoded."""
+    ended = place.run(*arguments, "--json")
+    assert ended.returncode == 0, ended.stderr
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+def an_invoice(quickbooks_id: str, **fields: Any) -> dict[str, Any]:
+    changed = f"2026-10-01T09:19:{int(quickbooks_id) % 60:02}-07:00"
+    given = {
+        "MetaData": {"CreateTime": "2026-09-29T23:30:00-07:00", "LastUpdatedTime": changed},
+        "DocNumber": f"C-{quickbooks_id}",
+        "TotalAmt": 10.5,
+        "Balance": 10.5,
+        "BillEmail": {"Address": "buyer@example.com"},
+        "CustomerRef": {"value": "7", "name": "Buyer"},
+    }
+    return builders.an_invoice(quickbooks_id, **{**given, **fields})

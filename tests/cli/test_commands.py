@@ -4,32 +4,18 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import delete
 
 from service.database.tables import Connection
-from tests import builders, commands
-from tests.cli.place import Place
+from tests import commands
+from tests.cli.place import Place, an_invoice
 from tests.journey.deployment import Deployment, deployed
 from tests.servers import free_port, wait_until
 
 REALM = "9341455000000055"
-
-
-def an_invoice(quickbooks_id: str, **fields: Any) -> dict[str, Any]:
-    changed = f"2026-10-01T09:19:{int(quickbooks_id) % 60:02}-07:00"
-    given = {
-        "MetaData": {"CreateTime": "2026-09-29T23:30:00-07:00", "LastUpdatedTime": changed},
-        "DocNumber": f"C-{quickbooks_id}",
-        "TotalAmt": 10.5,
-        "Balance": 10.5,
-        "BillEmail": {"Address": "buyer@example.com"},
-        "CustomerRef": {"value": "7", "name": "Buyer"},
-    }
-    return builders.an_invoice(quickbooks_id, **{**given, **fields})
 
 
 @pytest.fixture(scope="module")

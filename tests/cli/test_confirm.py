@@ -9,9 +9,8 @@ from sqlalchemy import update
 
 from service.database.tables import Run
 from service.store import approvals, runs
-from tests.cli.place import NOW, Place
-from tests.cli.test_commands import an_invoice, run
-from tests.cli.test_fixing import rows
+from tests.cli.place import NOW, Place, an_invoice, rows
+from tests.cli.test_commands import run
 from tests.journey.deployment import Deployment, deployed
 from tests.servers import wait_until
 

@@ -1,53 +1,24 @@
 """What the help of each command promises: examples that run, and facts as JSON on request."""
 
 import json
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 from typer.core import TyperGroup
 
-from service.cli.main import COMMANDS
 from service.database.tables import Connection, FeedEvent, Finding, Run
 from service.kit.clock import now
 from service.store import runs
 from tests import commands
-from tests.cli.place import Place, a_notice
-from tests.cli.test_commands import an_invoice
+from tests.cli.examples import NOT_RUN_HERE, WITHOUT_FACTS, examples_of, leaves
+from tests.cli.place import Place, a_notice, an_invoice
 from tests.journey.deployment import deployed
 from tests.store.delivery_rows import DeliveryRows
 
 REALM, EVENT = "9341455000000001", "5f0c2a91d3b84e7f9a6c1e2d4b8f7a03"
-WITHOUT_FACTS = {
-    "demo": "runs until it is ended",
-    "serve": "runs until it is ended",
-    "worker": "runs until it is ended",
-    "simulator": "runs until it is ended",
-    "init": "writes a file",
-    "migrate": "changes the database",
-    "ops-user": "asks for a password, and its answer is a line for .env",
-    "guide": "is a text",
-}
 ALWAYS_JSON = {("feed", "show")}
-NOT_RUN_HERE = {*WITHOUT_FACTS, "adopt", "alerts"} - {"init", "migrate", "guide"}
-
-
-def leaves() -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Give each command with its words, those of groups too."""
-    for row in COMMANDS:
-        command = row.load()
-        yield (row.name,), command
-        if isinstance(command, TyperGroup):
-            yield from (((row.name, name), inner) for name, inner in command.commands.items())
-
-
-def examples_of(command: Any) -> list[list[str]]:
-    lines = (command.epilog or "").splitlines()
-    assert all(line.startswith("$ infactor-quickbooks ") for line in lines)
-    return [shlex.split(line)[2:] for line in lines]
 
 
 def test_every_command_has_one_example_or_two_of_itself() -> None:

@@ -10,8 +10,8 @@ from typer.core import TyperGroup
 import service.cli
 from service.cli.exit_status import Exit
 from service.guide.chapters import chapter
+from tests.cli.examples import NOT_RUN_HERE, examples_of, leaves
 from tests.cli.place import Place
-from tests.cli.test_examples import NOT_RUN_HERE, examples_of, leaves
 from tests.servers import free_port
 
 REALM = "9341455000000077"

@@ -17,8 +17,7 @@ from service.monitoring.infactor import critical_findings
 from service.store import findings
 from service.store.findings import Found
 from tests.cli.columns import cells_of
-from tests.cli.place import NOW, Place
-from tests.cli.test_fixing import rows
+from tests.cli.place import NOW, Place, rows
 from tests.store.delivery_rows import DeliveryRows
 
 REALM, OTHER = "9341455000000077", "9341455000000088"

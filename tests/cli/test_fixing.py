@@ -1,10 +1,8 @@
 """Looking at companies and notices, and having notices worked on again."""
 
-import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
@@ -12,7 +10,7 @@ import redis
 from service.database.tables import Notice
 from service.kit.clock import now
 from tests.cli.columns import cells_of
-from tests.cli.place import NOW, Place, a_notice
+from tests.cli.place import NOW, Place, a_notice, rows
 from tests.journey.deployment import SECRETS
 from tests.store.delivery_rows import DeliveryRows
 
@@ -26,12 +24,6 @@ NOTHING = (
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
-
-
-def rows(place: Place, *arguments: str) -> list[dict[str, Any]]:
-    ended = place.run(*arguments, "--json")
-    assert ended.returncode == 0, ended.stderr
-    return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
 def statuses(place: Place) -> dict[int, str]:
@@ -122,7 +114,7 @@ def test_a_backfill_that_leaves_everybody_out_is_a_failure(place: Place) -> None
     assert "Bright Bakery: not connected, left out" in ended.stderr
 
 
-def test_one_notice_is_put_back_as_if_it_had_just_come(place: Place) -> None:
+def test_one_notice_is_retried_as_if_it_had_just_come(place: Place) -> None:
     company = place.add_company(REALM, "Bright Bakery")
     failed = {"attempts": 4, "losses": 3, "handled_at": NOW, "reason": "failed for good"}
     failed |= {"error_class": "Refused", "error_message": "no", "intuit_tid": "t-1"}
@@ -161,7 +153,7 @@ def test_what_is_pending_or_can_never_be_acted_upon_stays(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "put_back"),
+    ("options", "retried"),
     [
         (["--invoice", "145"], {1, 2, 3}),
         (["--company", OTHER], {3}),
@@ -173,7 +165,7 @@ def test_what_is_pending_or_can_never_be_acted_upon_stays(place: Place) -> None:
     ],
 )
 def test_options_together_choose_what_fits_all_of_them(
-    place: Place, options: list[str], put_back: set[int]
+    place: Place, options: list[str], retried: set[int]
 ) -> None:
     mine, other = place.add_company(REALM, "Mine"), place.add_company(OTHER, "Other")
     place.add_notices(
@@ -183,7 +175,7 @@ def test_options_together_choose_what_fits_all_of_them(
         a_notice(mine, "done", minutes=30, entity_id="146"),
     )
     assert place.run("replay", *options).returncode == 0
-    assert {number for number, status in statuses(place).items() if status == "pending"} == put_back
+    assert {number for number, status in statuses(place).items() if status == "pending"} == retried
 
 
 def test_notices_of_a_disconnected_company_wait(place: Place) -> None:
@@ -283,7 +275,7 @@ def test_workers_are_asked_to_begin_at_once(
         assert client.llen("dramatiq:sync") == 1
 
 
-def test_without_redis_the_notice_is_put_back_all_the_same(
+def test_without_redis_the_notice_is_retried_all_the_same(
     failed: Callable[[str], Place],
 ) -> None:
     ended = failed("redis://127.0.0.1:1").run("replay", "--event", "1")

@@ -14,9 +14,8 @@ from sqlalchemy import select, update
 from service.database.tables import Connection, Document, Supplier
 from service.kit.clock import now
 from tests.cli.columns import cells_of
-from tests.cli.place import NOW, Place, a_notice
-from tests.cli.test_commands import an_invoice, run
-from tests.cli.test_fixing import rows
+from tests.cli.place import NOW, Place, a_notice, an_invoice, rows
+from tests.cli.test_commands import run
 from tests.journey.deployment import Deployment, deployed
 from tests.servers import wait_until
 from tests.store.delivery_rows import DeliveryRows

@@ -112,7 +112,10 @@ def test_whoever_only_looks_does_not_make_a_database(place: Place, command: list
 
 def test_migrate_makes_the_database(place: Place) -> None:
     assert place.run("migrate").returncode == 0
-    assert place.run("connections").stderr == "Connections: none.\n"
+    assert place.run("connections").stderr.splitlines() == [
+        "Connections: none.",
+        "`infactor-quickbooks connect-url EMAIL` prints a link with which a supplier connects.",
+    ]
 
 
 def test_a_schema_of_a_later_version_is_one_line(place: Place) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.journey.deployment import deployed
-from tests.journey.test_journey import REALM, a_book
+from tests.journey.two_companies import REALM, a_book
 from tests.monitoring.listener import SECRET, listening
 from tests.servers import wait_until
 

@@ -14,7 +14,7 @@ import pytest
 
 from service.guide.chapters import chapter
 from tests.journey.deployment import SECRETS, Deployment, deployed
-from tests.journey.test_journey import REALM, a_book
+from tests.journey.two_companies import REALM, a_book
 from tests.missing import missing
 from tests.servers import free_port, wait_until
 

@@ -9,34 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests import builders
 from tests.journey.deployment import SECRETS, Deployment, deployed
+from tests.journey.two_companies import BUYER, OTHER_REALM, REALM, a_book, an_invoice
 from tests.servers import wait_until
-
-REALM = "9341455000000077"
-OTHER_REALM = "9341455000000088"
-BUYER = "buyer.of.the.journey@example.com"
-
-
-def an_invoice(quickbooks_id: str, **fields: Any) -> dict[str, Any]:
-    given = {"DocNumber": f"J-{quickbooks_id}", "TotalAmt": 100.25, "Balance": 100.25}
-    return builders.an_invoice(quickbooks_id, **{**given, **fields})
-
-
-def a_book() -> dict[str, Any]:
-    customer = builders.a_customer(DisplayName="Journey Buyer", PrimaryEmailAddr={"Address": BUYER})
-    return {
-        REALM: {
-            "CompanyInfo": {"CompanyName": "Journey Company"},
-            "Customer": [customer],
-            "Invoice": [an_invoice(str(n)) for n in range(1, 31)],
-        },
-        OTHER_REALM: {
-            "CompanyInfo": {"CompanyName": "Other Company"},
-            "Customer": [customer],
-            "Invoice": [an_invoice(str(n)) for n in range(1, 11)],
-        },
-    }
 
 
 @pytest.fixture(params=["embedded", "separate"])

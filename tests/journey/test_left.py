@@ -11,7 +11,7 @@ import pytest
 from service.domain import RuleCode
 from service.infactor.rules import catalogue
 from tests.journey.deployment import Deployment, deployed
-from tests.journey.test_journey import REALM, a_book
+from tests.journey.two_companies import REALM, a_book
 from tests.servers import wait_until
 
 SECONDS = 60

@@ -13,9 +13,9 @@ import pytest
 
 from service.quickbooks.webhooks import sign
 from tests.journey.deployment import VERIFIER, Deployment, deployed
-from tests.journey.test_journey import a_book
+from tests.journey.two_companies import a_book
+from tests.layout import ROOT
 from tests.servers import free_port, wait_until
-from tests.test_contracts import ROOT
 
 CONFIGURATION = """
 daemon off;

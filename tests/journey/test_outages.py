@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 
 from tests.journey.deployment import Deployment, deployed
-from tests.journey.test_journey import REALM, a_book, an_invoice
+from tests.journey.two_companies import REALM, a_book, an_invoice
 from tests.monitoring.listener import SECRET, Listener, listening
 from tests.servers import free_port, redis_server, wait_until
 from tests.web.ops.operators import PASSWORD, entry

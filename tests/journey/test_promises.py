@@ -12,7 +12,7 @@ import pytest
 
 from service.quickbooks.webhooks import sign
 from tests.journey.deployment import VERIFIER, Deployment, deployed
-from tests.journey.test_journey import REALM, a_book
+from tests.journey.two_companies import REALM, a_book
 from tests.servers import wait_until
 
 

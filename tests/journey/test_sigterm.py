@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.journey.deployment import Deployment, deployed
-from tests.journey.test_journey import REALM, a_book, an_invoice
+from tests.journey.two_companies import REALM, a_book, an_invoice
 from tests.servers import wait_until
 
 

@@ -113,11 +113,6 @@ class Scene:
         with self.database.write() as session:
             session.add(WebhookAnswers(minute=minute, outcome=outcome, count=count))
 
-    def no_deliveries(self) -> None:
-        """Forget all deliveries."""
-        with self.database.write() as session:
-            session.execute(delete(WebhookAnswers))
-
     def reads(self, count: int, month: str = "2026-11", connection_id: str = "c1") -> None:
         """Let the company have cost so many reads in a month."""
         with self.database.write() as session:

@@ -20,7 +20,7 @@ def failed(scene: Scene, entity_id: str | None = "7", company: str = "c1") -> No
     scene.notices(1, company, ago=9 * DAYS, handled_at=NOW - 2 * HOURS, **fields)
 
 
-def test_each_is_told_until_it_is_put_back(scene: Scene) -> None:
+def test_each_is_told_until_it_is_retried(scene: Scene) -> None:
     failed(scene)
     (condition,) = scene.wrong()
     assert condition == Condition(

@@ -292,7 +292,7 @@ def test_a_place_that_cannot_be_shown_is_one_failed_notice_of_its_company(
     ]
 
 
-def test_a_place_that_was_put_back_and_is_met_again_is_told_of_again(
+def test_a_place_that_was_retried_and_is_met_again_is_told_of_again(
     database: Database, connection_id: str
 ) -> None:
     meet(database, connection_id, "the first invoice", "a first time")

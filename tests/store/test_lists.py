@@ -1,12 +1,11 @@
 """What operators list of very many rows is found through an index, on either database."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import ClauseElement, event, text
 from sqlalchemy.orm import Session
 
 from service.database.engine import Database
@@ -15,7 +14,7 @@ from service.queries.api_lists import InvoiceFilter, invoice_lines
 from service.queries.invoice_totals import Portion
 from service.store import audit, connections
 from tests.builders import a_connection
-from tests.databases import forget_statistics
+from tests.databases import empty_as_new, plan_of, statements
 from tests.store.delivery_rows import DeliveryRows
 
 NEWEST = "runs_pkey"  # which SQLite does not name
@@ -64,25 +63,11 @@ ASKED: dict[str, tuple[Callable[[Session], Any], str]] = {
 @pytest.mark.parametrize("what", ASKED)
 def test_an_index_leads_to_what_is_listed(database: Database, what: str) -> None:
     ask, index = ASKED[what]
-    asked: list[tuple[str, Any]] = []
-
-    def keep(
-        connection: Any, cursor: Any, statement: str, parameters: Sequence[Any], *_: ClauseElement
-    ) -> None:
-        asked.append((statement, parameters))
-
-    forget_statistics(database)
-    with database.read() as session:
-        if not database.is_sqlite:  # which would read so small a table as a whole
-            session.execute(text("SET LOCAL enable_seqscan = off"))
-        event.listen(database.engine, "before_cursor_execute", keep)
-        try:
-            ask(session)
-        finally:
-            event.remove(database.engine, "before_cursor_execute", keep)
-        explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
-        statement, parameters = next(one for one in asked if one[0].startswith(("SELECT", "WITH")))
-        plan = str(session.connection().exec_driver_sql(f"{explain} {statement}", parameters).all())
+    empty_as_new(database)
+    with database.read() as session, statements(database) as asked:
+        ask(session)
+    statement = next(one for one in asked if one.startswith(("SELECT", "WITH")))
+    plan = " ".join(plan_of(database, statement, statement.parameters))
     assert index in plan or (index == NEWEST and database.is_sqlite)
     # Of a few rows the order may be made.
     sorts = "Sort" in plan or "TEMP B-TREE" in plan

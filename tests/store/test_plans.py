@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from service.database.engine import Database
@@ -39,21 +38,10 @@ def database(sqlite_url: str) -> Iterator[Database]:
 
 def steps(database: Database, read: Callable[[Session], object]) -> set[str]:
     """Return each step of the plans of all that is asked, without its conditions."""
-    asked: list[tuple[str, object]] = []
-
-    def note(_: object, __: object, statement: str, values: object, *___: object) -> None:
-        asked.append((statement, values))
-
-    event.listen(database.engine, "before_cursor_execute", note)
-    with database.read() as session:
+    with database.read() as session, databases.statements(database) as asked:
         read(session)
-    event.remove(database.engine, "before_cursor_execute", note)
-    found = set()
-    with database.engine.connect() as connection:
-        for statement, values in asked:
-            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
-            found |= {re.sub(r" \(.*", "", row[3]) for row in plan}
-    return found
+    plans = (databases.plan_of(database, one, one.parameters) for one in asked)
+    return {re.sub(r" \(.*", "", step) for plan in plans for step in plan}
 
 
 @pytest.mark.parametrize("sort", list(Sort))

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from service.database.engine import Database
@@ -35,6 +35,7 @@ from service.store import (
     runs,
 )
 from service.store.counters import Counted
+from tests.databases import is_waited_for
 from tests.servers import wait_until
 from tests.store.delivery_rows import DeliveryRows
 
@@ -59,12 +60,6 @@ def meanwhile(
 def in_a_transaction(database: Database, work: Callable[[Session], T]) -> T:
     with database.write() as session:
         return work(session)
-
-
-def is_waited_for(database: Database) -> bool:
-    query = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-    with database.read() as session:
-        return bool(session.scalar(query))
 
 
 @pytest.mark.postgresql("a lock of a row is its own")

@@ -34,7 +34,7 @@ from service.database.tables.invoices import (
 )
 from service.database.types import among, condition
 from service.errors import ConfigurationError
-from tests.databases import forget_statistics
+from tests.databases import empty_as_new, plan_of
 
 TABLES = {*Base.metadata.tables, "alembic_version"}
 MIGRATE = """
@@ -156,15 +156,10 @@ def test_an_index_answers_what_it_is_for(database: Database, what: str) -> None:
     if what == "alarming" and not database.is_sqlite:
         index += "|ux_findings_open"  # as good while there is no finding
     sql = str(query.compile(database.engine))
-    explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
     one: Any = ('["qbk-1"]',) if database.is_sqlite else {"ids": ["qbk-1"]}
-    forget_statistics(database)
-    with database.engine.connect() as connection:
-        if not database.is_sqlite:
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        given = one if what == "ids" else None
-        plan = connection.exec_driver_sql(f"{explain} {sql}", given).all()
-    assert re.search(index, " ".join(str(line[-1]) for line in plan)), plan
+    empty_as_new(database)
+    plan = plan_of(database, sql, one if what == "ids" else None)
+    assert re.search(index, " ".join(plan)), plan
 
 
 PARTS = {
@@ -190,9 +185,8 @@ def test_sqlite_reads_each_part_of_a_suppliers_list_from_its_own_index(
         .order_by(Invoice.created_ms.desc(), Invoice.id.desc())
     )
     sql = str(query.compile(sqlite_database.engine))
-    with sqlite_database.engine.connect() as connection:
-        [step] = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}").all()
-    assert f"ix_invoices_{part} " in step[-1]
+    [step] = plan_of(sqlite_database, sql)
+    assert f"ix_invoices_{part} " in step
 
 
 def test_a_downgrade_leaves_nothing_behind(database_url: str) -> None:

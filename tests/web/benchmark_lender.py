@@ -21,7 +21,7 @@ from typing import Any
 
 import psycopg
 from dramatiq.brokers.stub import StubBroker
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from service.config.loading import settings_from
 from service.database.engine import Database
@@ -38,7 +38,7 @@ from tests import processes
 from tests.builders import a_connection
 from tests.copies import ADD_DELIVERY_STATES, analyze, copy_row, without_indexes
 from tests.costs import Cost, Meter
-from tests.databases import an_own_database
+from tests.databases import an_own_database, statements
 from tests.web.benchmark_pages import Measured, asked, running
 from tests.web.ops.operators import entry
 from tests.workers.world import environment
@@ -132,20 +132,14 @@ class _Plans:
         self._database = database
 
     def show(self, work: Any) -> None:
-        sent: list[tuple[str, Any]] = []
-
-        def note(_: Any, __: Any, statement: str, parameters: Any, *rest: Any) -> None:
-            if statement.startswith("SELECT") and "invoices" in statement:
-                sent.append((statement, parameters))
-
-        event.listen(self._database.engine, "before_cursor_execute", note)
-        work()
-        event.remove(self._database.engine, "before_cursor_execute", note)
+        with statements(self._database) as sent:
+            work()
         explain = "EXPLAIN QUERY PLAN" if self._database.is_sqlite else "EXPLAIN (ANALYZE, BUFFERS)"
         with self._database.engine.connect() as connection:
-            for statement, parameters in sent:
-                rows = connection.exec_driver_sql(f"{explain} {statement}", parameters)
-                for row in rows:
+            for one in sent:
+                if not one.startswith("SELECT") or "invoices" not in one:
+                    continue
+                for row in connection.exec_driver_sql(f"{explain} {one}", one.parameters):
                     print(f"      {row[-1]}")
 
 

@@ -29,7 +29,7 @@ from service.store import connections, sessions
 from tests.builders import a_connection
 from tests.copies import ADD_DELIVERY_STATES, analyze, copy_row, without_indexes
 from tests.journey.deployment import VERIFIER, Deployment, deployed
-from tests.journey.test_journey import a_book
+from tests.journey.two_companies import a_book
 from tests.servers import postgres
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"

@@ -23,7 +23,7 @@ from tests.people import (
 from tests.servers import away
 from tests.web.button import BUTTON, begun, browser_of, press, whole_journey
 from tests.web.conftest import OTHER, OURS, PUBLIC_URL, Place, said
-from tests.web.test_refused import PROBLEM
+from tests.web.problems import PROBLEM
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 

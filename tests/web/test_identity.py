@@ -9,7 +9,7 @@ from pymongo.database import Database
 from tests.people import add_user
 from tests.servers import away
 from tests.web.conftest import Place, said
-from tests.web.test_refused import kind
+from tests.web.problems import kind
 
 
 @pytest.fixture

@@ -1,36 +1,9 @@
 """Two journeys at the same moment, on both kinds of database."""
 
-import threading
-from collections.abc import Callable
-from typing import Any
-
-import httpx
 import pytest
 
 from tests.web.conftest import OTHER, OURS, Place
-
-
-def at_once(*calls: Callable[[], httpx.Response]) -> list[str]:
-    """Return where the answers of calls made at the same moment lead, in the calls' order."""
-    gate = threading.Barrier(len(calls))
-    found: list[str] = [""] * len(calls)
-
-    def run(number: int) -> None:
-        gate.wait()
-        found[number] = calls[number]().headers["location"]
-
-    threads = [threading.Thread(target=run, args=(n,)) for n in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
-
-
-def slow_company_info(place: Place) -> None:
-    """Let both journeys pass the first look at whose company it is."""
-    rule: dict[str, Any] = {"kind": "companyinfo", "delay": 0.5, "count": None}
-    place.sim("POST", "/faults", rule)
+from tests.web.racing import at_once, place_of, slow_company_info
 
 
 @pytest.mark.both_databases("locks work differently")
@@ -74,7 +47,3 @@ def test_one_link_with_two_companies(place: Place) -> None:
     assert landed == ["/quickbook/connected", "/quickbook/problem/link-used"]
     assert len(place.connections()) == 1
     assert [place.is_granted(OURS), place.is_granted(OTHER)].count(True) == 1
-
-
-def place_of(address: str) -> str:
-    return address.rpartition("/")[0]

@@ -1,28 +1,16 @@
 """The connect journey: every way in which it ends without a connection."""
 
-import re
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
-import httpx
 import pytest
 from starlette.testclient import TestClient
 
 from service.kit.clock import now
 from service.web.connect.problems import Problem
 from tests.web.conftest import OTHER, OURS, Place, said
-
-PROBLEM = re.compile(r"/quickbook/problem/([a-z-]+)/([A-Z2-9]{4}-[A-Z2-9]{4})")
-
-
-def kind(answer: httpx.Response) -> str:
-    """Return the kind of the problem page to which an answer redirects, and to nothing else."""
-    assert answer.status_code == 302
-    assert "set-cookie" not in answer.headers
-    found = PROBLEM.fullmatch(answer.headers["location"])
-    assert found, answer.headers["location"]
-    return found[1]
+from tests.web.problems import PROBLEM, kind
 
 
 def consented(

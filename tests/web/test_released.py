@@ -14,7 +14,7 @@ from service.operations.forget import forget_supplier
 from service.store import connection_lifecycle, runs
 from tests.servers import wait_until
 from tests.web.conftest import OTHER, OURS, Place, an_invoice, said
-from tests.web.test_races import at_once, place_of, slow_company_info
+from tests.web.racing import at_once, place_of, slow_company_info
 from workers.rejudging import judge_company
 from workers.runs.run import advance
 

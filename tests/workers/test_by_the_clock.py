@@ -10,8 +10,8 @@ from service.database.tables import Alert, BuyerAccount, Connection, Heartbeat, 
 from service.database.types import database_now
 from service.kit.clock import now
 from tests.servers import wait_until
+from tests.workers.database_clock import DatabaseClock
 from tests.workers.delivering import Delivering
-from tests.workers.test_clock_steps import DatabaseClock
 from tests.workers.test_schedule import count
 from tests.workers.world import World, an_invoice
 from workers.process import working

@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import event, text, update
+from sqlalchemy import update
 
 from service.coordination import heartbeats
-from service.database.engine import Database
 from service.database.tables import ClockError, DeliveryState, Notice
 from service.errors import TransientError
 from service.kit import clock
@@ -18,6 +16,7 @@ from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
 from service.store import runs
 from tests.servers import wait_until
+from tests.workers.database_clock import DatabaseClock
 from tests.workers.delivering import Delivering
 from tests.workers.reconciling import due, set_connection
 from tests.workers.world import World, an_event, an_invoice
@@ -26,53 +25,6 @@ from workers.process import working
 from workers.retry import pause_for
 
 TWO_HOURS, A_DAY = 7200.0, 86_400.0
-
-
-class DatabaseClock:
-    """The clock of a database, which can be set: connections that it opens know no other."""
-
-    def __init__(self, database: Database) -> None:
-        self._database, self._engine = database, database.engine
-        self._ahead = timedelta()
-
-    def set(self, seconds: float) -> None:
-        """Set it forward by so many seconds, or back."""
-        self._ahead += timedelta(seconds=seconds)
-        if self._engine.dialect.name == "postgresql":
-            with self._engine.begin() as connection:
-                connection.execute(text("UPDATE clocks.ahead SET by = :by"), {"by": self._ahead})
-
-    def open(self) -> None:
-        if self._engine.dialect.name == "postgresql":
-            with self._engine.begin() as connection:
-                connection.execute(text(_CLOCK_OF_POSTGRESQL))
-        event.listen(self._engine, "connect", self._replace)
-        self._database.close()
-
-    def close(self) -> None:
-        event.remove(self._engine, "connect", self._replace)
-        self._database.close()
-        if self._engine.dialect.name == "postgresql":
-            with self._engine.begin() as connection:
-                connection.execute(text("DROP SCHEMA clocks CASCADE"))
-
-    def _replace(self, connection: Any, _: Any) -> None:
-        if self._engine.dialect.name == "postgresql":
-            connection.execute("SET search_path = clocks, pg_catalog, public")
-            connection.commit()
-        else:
-            connection.create_function("julianday", 1, self._julian_day)
-
-    def _julian_day(self, _: str) -> float:
-        return (datetime.now(UTC) + self._ahead).timestamp() / 86_400 + 2_440_587.5
-
-
-_CLOCK_OF_POSTGRESQL = """
-CREATE SCHEMA clocks;
-CREATE TABLE clocks.ahead AS SELECT interval '0' AS by;
-CREATE FUNCTION clocks.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
-  $$ SELECT pg_catalog.clock_timestamp() + by FROM clocks.ahead $$;
-"""
 
 
 @pytest.fixture

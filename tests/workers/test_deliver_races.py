@@ -18,8 +18,8 @@ from service.infactor.mongo import InfactorDatabase
 from service.kit import exact_json
 from service.kit.clock import now
 from service.store import connections, infactor_outbox
+from tests.databases import is_waited_for
 from tests.servers import wait_until
-from tests.store.test_row_locks import is_waited_for
 from tests.workers.delivering import Delivering
 from tests.workers.world import an_invoice
 from workers.delivery.deliver import Delivery, DeliveryResults, order_for

@@ -145,7 +145,7 @@ def test_an_outage_that_says_how_long_is_believed_for_fifteen_minutes_at_most(
     assert world.notices() == [("done", "created")]
 
 
-def test_notices_that_are_put_back_do_not_wait_for_a_pause(world: World) -> None:
+def test_notices_that_are_retried_do_not_wait_for_a_pause(world: World) -> None:
     heard(world, "1")
     world.sync()
     world.pause(seconds=900)

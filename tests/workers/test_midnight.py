@@ -13,7 +13,7 @@ from service.kit.clock import now
 from service.simulator.app import RunningSimulator
 from tests.servers import wait_until
 from tests.workers.conftest import connected
-from tests.workers.test_clock_steps import DatabaseClock
+from tests.workers.database_clock import DatabaseClock
 from tests.workers.world import World, an_invoice
 from workers.process import working
 

@@ -9,9 +9,9 @@ from sqlalchemy import select
 from service.database.tables import Connection, Document
 from service.kit.clock import now
 from service.store import connections
+from tests.databases import is_waited_for
 from tests.servers import wait_until
 from tests.store.delivery_rows import DeliveryRows
-from tests.store.test_row_locks import is_waited_for
 from tests.workers.delivering import Delivering
 from tests.workers.world import World, a_customer, an_invoice
 from workers.delivery.circuit import reaching_infactor
@@ -109,7 +109,7 @@ def test_a_withdrawal_whose_remark_somebody_edited_is_not_ours_any_more(
     assert (seen.withdrawn, seen.marked) == (False, True)
 
 
-def test_an_invoice_put_back_by_hand_is_withdrawn_again(delivering: Delivering) -> None:
+def test_an_invoice_offered_again_by_hand_is_withdrawn_again(delivering: Delivering) -> None:
     delivering.arrive(an_invoice())
     delivering.arrive(an_invoice(Balance=0.0))
     delivering.decide(state="invoice_created")
@@ -217,7 +217,9 @@ def test_a_state_of_any_length_or_kind_is_kept(delivering: Delivering) -> None:
 
 def test_without_infactors_database_there_is_nothing_to_look_at(world: World) -> None:
     world.arrive(an_invoice())
+    before = world.documents()
     poll_documents(world.services)
+    assert world.documents() == before
 
 
 def test_a_buyer_who_registers_later_sees_the_invoice_then(delivering: Delivering) -> None:

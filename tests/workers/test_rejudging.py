@@ -11,8 +11,8 @@ from service.database.tables import Invoice, Revision, Run
 from service.infactor.rules.book import parse_changes
 from service.kit.clock import now
 from service.store import infactor_outbox, judging_queue
+from tests.databases import is_waited_for
 from tests.servers import wait_until
-from tests.store.test_row_locks import is_waited_for
 from tests.workers.delivering import Delivering
 from tests.workers.world import World, an_invoice, asked_for
 from workers.company import RecordedCompany

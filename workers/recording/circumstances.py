@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Supplier
@@ -28,16 +28,16 @@ class Owner:
     addresses: frozenset[str]
 
 
+_OWNER = (
+    select(Connection.supplier_id, Connection.environment, Connection.own_emails, Supplier.email)
+    .join(Supplier, Supplier.id == Connection.supplier_id)
+    .where(Connection.id == bindparam("company"))
+)
+
+
 def owner_of(session: Session, connection_id: str) -> Owner:
     """Return the owner of the company of this connection."""
-    row = session.execute(
-        select(
-            *(Connection.supplier_id, Connection.environment, Connection.own_emails),
-            Supplier.email,
-        )
-        .join(Supplier, Supplier.id == Connection.supplier_id)
-        .where(Connection.id == connection_id)
-    ).one()
+    row = session.execute(_OWNER, {"company": connection_id}).one()
     addresses = frozenset(map(str.casefold, [row.email, *row.own_emails]))
     return Owner(connection_id, row.supplier_id, row.environment, addresses)
 

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.database.engine import after_commit
-from service.database.tables import Customer, Document, Invoice
+from service.database.tables import Customer, Document
 from service.domain import Action, RevisionCause, RuleCode
 from service.errors import ApprovalNeeded, Disconnected, SyncError, Unmappable
 from service.infactor import document_lifecycle
@@ -44,7 +44,6 @@ from workers.recording.invoice_rows import (
     judged_revision,
     keys_of,
     revision,
-    row_of,
     sale,
     same,
 )
@@ -232,7 +231,7 @@ class InvoiceBatch:
         ids = [row.id for row in rows]
         if not self._rows.settings.delivers:
             stored = invoices.load(self._session, ids)
-            return self._deliver([row_of(invoice) for invoice in stored.values()])
+            return self._deliver(list(stored.values()))
         states = invoices.document_states(self._session, ids)
         actions = {}
         for row in rows:
@@ -268,10 +267,11 @@ class InvoiceBatch:
         self._recorded.append(Outcome(quickbooks_id=quickbooks_id, error=error))
 
     def _lock_company(self) -> None:
-        """Raise Disconnected if the company was disconnected or handed over since it was read."""
+        """Lock the company; raise Disconnected if it was disconnected or handed over since it was
+        read.
+        """
         connection_id, supplier_id = self._company.connection_id, self._company.supplier_id
-        connections.lock(self._session, connection_id)
-        if not connections.is_held_by(self._session, connection_id, supplier_id):
+        if not connections.lock_if_held(self._session, connection_id, supplier_id):
             raise Disconnected("the connection ended while its company was being read")
 
     def _identified(self, reads: Sequence[Read]) -> dict[str, Read]:
@@ -312,7 +312,7 @@ class InvoiceBatch:
 
     def _known(
         self, quickbooks_ids: Collection[str], versions: dict[str, RecordedVersion]
-    ) -> dict[str, Invoice]:
+    ) -> dict[str, InvoiceRow]:
         ids = {self._company.invoice_id(i) for i in quickbooks_ids}
         return invoices.load(self._session, ids & versions.keys())
 
@@ -327,7 +327,7 @@ class InvoiceBatch:
         ]
 
     def _mapped(
-        self, bases: dict[str, InvoiceBasis], known: dict[str, Invoice]
+        self, bases: dict[str, InvoiceBasis], known: Mapping[str, InvoiceRow]
     ) -> list[InvoiceRow]:
         rows = []
         for quickbooks_id, basis in bases.items():
@@ -340,7 +340,7 @@ class InvoiceBatch:
                 rows.append(row)
         return rows
 
-    def _deletions(self, gone: dict[str, int], known: dict[str, Invoice]) -> list[InvoiceRow]:
+    def _deletions(self, gone: dict[str, int], known: Mapping[str, InvoiceRow]) -> list[InvoiceRow]:
         return [
             self._rows.deletion(i, fetch_number, known.get(self._company.invoice_id(i)))
             for i, fetch_number in gone.items()
@@ -404,7 +404,7 @@ class InvoiceBatch:
             self._written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
         ]
 
-    def _keep(self, rows: Sequence[InvoiceRow], known: dict[str, Invoice]) -> None:
+    def _keep(self, rows: Sequence[InvoiceRow], known: Mapping[str, InvoiceRow]) -> None:
         actions = self._write_newer(rows, known)
         offered = invoices.offered(self._session, [r.id for r in rows if r.id not in actions])
         for row in rows:
@@ -436,32 +436,31 @@ class InvoiceBatch:
         )
 
     def _write_newer(
-        self, rows: Sequence[InvoiceRow], known: dict[str, Invoice], *, remap: bool = False
+        self, rows: Sequence[InvoiceRow], known: Mapping[str, InvoiceRow], *, remap: bool = False
     ) -> dict[str, Action]:
         """Write the rows that differ from the record; return each one's action in Infactor."""
-        before = {invoice_id: row_of(invoice) for invoice_id, invoice in known.items()}
-        alike = {row.id: row.digest for row in rows if same(before.get(row.id), row)}
+        alike = {row.id: row.digest for row in rows if same(known.get(row.id), row)}
         invoices.keep_digests(self._session, alike)
         changed = [row for row in rows if row.id not in alike]
         accepted = invoices.upsert_if_newer(
             self._session, changed, remap=remap, overrule=self._overrule and not remap
         )
         written = [row for row in changed if row.id in accepted]
-        invoices.note_fixed(self._session, _before_fixes(written, before), self._rows.at)
-        self._note_unproven(before.values())
+        invoices.note_fixed(self._session, _before_fixes(written, known), self._rows.at)
+        self._note_unproven(known.values())
         moved = {}
         for row in written:
-            was = before.get(row.id)
+            was = known.get(row.id)
             if was is None or sale(was) != sale(row):
                 moved[row.id] = {*keys_of(row), *(keys_of(was) if was else ())}
         self._moved.append(moved)
-        revisions = [revision(row, before.get(row.id), self._cause) for row in written]
+        revisions = [revision(row, known.get(row.id), self._cause) for row in written]
         connection_id = self._company.connection_id
         invoices.add_revisions(
             self._session, revision_chain.linked(self._session, connection_id, revisions)
         )
         actions = self._deliver(written)
-        self._tell(written, revisions, before, actions)
+        self._tell(written, revisions, known, actions)
         return actions
 
     def _tell(
@@ -493,16 +492,13 @@ class InvoiceBatch:
         """Decide what these rows do to Infactor's documents; store that if nothing is delivered."""
         current = invoices.documents(self._session, [row.id for row in rows])
         decisions = {row.id: self._decide(row, current.get(row.id)) for row in rows}
-        if self._rows.settings.delivers:  # the deliveries store what Infactor has
-            return {invoice_id: decision.action for invoice_id, decision in decisions.items()}
-        invoices.write_documents(
-            self._session,
-            [
+        if not self._rows.settings.delivers:  # else the deliveries store what Infactor has
+            documents = [
                 self._document_row(row, document, decisions[row.id].action)
                 for row in rows
                 if (document := decisions[row.id].document) is not None
-            ],
-        )
+            ]
+            invoices.write_documents(self._session, documents)
         return {invoice_id: decision.action for invoice_id, decision in decisions.items()}
 
     def _document_row(

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from service.config.settings import Settings
-from service.database.tables import Customer, Invoice
+from service.database.tables import Customer
 from service.domain import RevisionCause
 from service.infactor.deviations import text_of
 from service.infactor.document_lifecycle import SUPPLIER
@@ -22,7 +22,7 @@ from service.kit import exact_json
 from service.store import customers, invoice_twins
 from service.store.invoice_events import RevisedInvoice
 from service.store.invoice_twins import Key
-from service.store.invoices import COLUMNS, NO_DUE_KEY, InvoiceRow
+from service.store.invoices import NO_DUE_KEY, InvoiceRow
 from service.store.judging_queue import RecordedReasons
 from workers.company import RecordedCompany
 from workers.reading.reads import Read
@@ -95,7 +95,7 @@ class InvoiceRows:
         digest.update(basis.read.text)
         return digest.hexdigest()
 
-    def read(self, basis: InvoiceBasis, before: Invoice | None) -> InvoiceRow:
+    def read(self, basis: InvoiceBasis, before: InvoiceRow | None) -> InvoiceRow:
         """Return the row of an invoice as it was read; raises Unmappable.
 
         That it was called void is remembered as long as its total stays zero.
@@ -156,12 +156,14 @@ class InvoiceRows:
             twin_email=twin.email,
         )
 
-    def deletion(self, quickbooks_id: str, fetch_number: int, before: Invoice | None) -> InvoiceRow:
+    def deletion(
+        self, quickbooks_id: str, fetch_number: int, before: InvoiceRow | None
+    ) -> InvoiceRow:
         """Return the row of a deleted invoice: its last content, if there was any."""
         if before is not None:
             facts = replace(decoded(before.facts), deleted=True)
             return replace(
-                row_of(before),
+                before,
                 fetch_number=fetch_number,
                 digest="",
                 deleted=True,
@@ -197,10 +199,6 @@ class InvoiceRows:
             recorded_at=self.at,
             buyer_emails=[],
         )
-
-
-def row_of(invoice: Invoice) -> InvoiceRow:
-    return InvoiceRow(**{name: getattr(invoice, name) for name in COLUMNS})
 
 
 def sale(row: InvoiceRow) -> tuple[object, ...]:

@@ -150,30 +150,31 @@ def _lines(
 
 
 def record_judgements(company: RecordedCompany, ids: Collection[str]) -> int:
-    """Judge these recorded invoices again and record what changes, in one transaction.
-
-    Nothing is read. What would be withdrawn beyond the limit is left to an operator. Returns how
-    many invoices have other reasons now.
+    """Judge these recorded invoices again and record what changes; return how many have other
+    reasons now.
     """
-    cause = RevisionCause.RULES
-    with company.services.database.write() as session:
-        recorded = InvoiceBatch(company, session, cause, frozenset()).judge_within_limit(ids)
-        invoices.note_withdrawn(session, recorded.withdrawn)
-        _announce(company, session, recorded, cause, None, lambda _: ())
-    return sum(outcome.revision is not None for outcome in recorded)
+    return _record_unread(company, RevisionCause.RULES, lambda batch: batch.judge_within_limit(ids))
 
 
 def record_remapped(company: RecordedCompany) -> int:
     """Map the next of the company's invoices again whose customer has changed, and record what
-    changes, in one transaction that also notes how far that is.
+    changes and how far that is; return how many are other ones now.
 
-    Nothing is read, and what would be withdrawn is limited as in `record_judgements`. Returns how
-    many invoices are other ones now.
+    Raises Disconnected if the company was handed over since its supplier was read.
     """
-    cause = RevisionCause.CUSTOMER
+    return _record_unread(company, RevisionCause.CUSTOMER, InvoiceBatch.remap_within_limit)
+
+
+def _record_unread(
+    company: RecordedCompany, cause: RevisionCause, write: Callable[[InvoiceBatch], Recorded]
+) -> int:
+    """Record in one transaction what follows without a read; return how many invoices changed.
+
+    What would be withdrawn beyond the limit is left to an operator.
+    """
     with company.services.database.write() as session:
         batch = InvoiceBatch(company, session, cause, frozenset())
-        recorded = batch.remap_within_limit()
+        recorded = write(batch)
         batch.ask_for_neighbours()
         invoices.note_withdrawn(session, recorded.withdrawn)
         _announce(company, session, recorded, cause, None, lambda _: ())

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from service.database.tables import Run
 from service.errors import ApprovalNeeded
 from service.infactor.rules.catalogue import word
-from service.store import approvals, invoices
+from service.store import approvals, documents, invoices
 from service.store.approvals import Held
 from workers.recording.outcome import Recorded
 
@@ -44,7 +44,7 @@ def check_withdrawals(
     if waiting is None and before + len(batch) <= _ALWAYS_ALLOWED:
         return
     # As many as there were before any of these was withdrawn.
-    offered = approvals.undecided(session, connection_id) + before + len(batch)
+    offered = documents.count_offered(session, connection_id) + before + len(batch)
     if waiting is not None or before + len(batch) > _allowed(offered):
         reasons = {**((waiting and waiting.would_withdraw) or {}), **batch}
         raise _too_much(approvals.named(session, reasons), before, offered)

@@ -61,7 +61,9 @@ def _setting(line: str) -> CheckResult:
     name, separator, problem = line.partition(": ")
     if not separator:
         return bad("settings", line, "`infactor-quickbooks init` writes one with fresh secrets")
-    return bad("settings", line, f"correct {name} in the environment or .env: {problem}")
+    seen, _, advice = problem.partition("; ")
+    where = f"correct {name} in the environment or .env"
+    return bad("settings", f"{name}: {seen}", f"{where}; {advice}" if advice else where)
 
 
 def _chain(first: CheckResult, others: Iterable[CheckResult]) -> Iterable[CheckResult]:

@@ -49,7 +49,7 @@ def public_url(settings: Settings) -> Iterator[CheckResult]:
         if settings.quickbooks_environment == "simulator":
             yield ok(name, f"{settings.public_url}, as it must be while QuickBooks is simulated")
             return
-        seen = f"{settings.public_url} is this machine alone: no notification of Intuit's arrives"
+        seen = f"{settings.public_url} is this machine alone: no webhook of Intuit's arrives"
         advice = "set PUBLIC_URL to the https:// address under which Intuit reaches this service"
         yield (bad if settings.quickbooks_environment == "production" else warn)(name, seen, advice)
     elif not _is_public(host):
@@ -74,7 +74,7 @@ def verifier_token(settings: Settings) -> Iterator[CheckResult]:
         return
     yield bad(
         "verifier token",
-        "none, so every notification is answered with 503",
+        "none, so every webhook is answered 503",
         "set QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS from the webhooks page of Intuit's portal",
     )
 
@@ -225,7 +225,7 @@ def _how_to_reach(settings: Settings) -> str:
 def _clock(name: str, whose: str, skew: float) -> CheckResult:
     """Judge another clock's lead over ours; it may show whole seconds only."""
     if abs(skew) <= _MOST_SKEW:
-        return ok(name, f"within {_MOST_SKEW:g} s of {whose}")
+        return ok(name, f"this machine's is within {_MOST_SKEW:g} s of {whose}")
     direction = "behind" if skew > 0 else "ahead of"
     return bad(
         name,

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from service.database.tables import Connection, Finding, Invoice, Supplier
 from service.domain import FindingKind, RevisionCause
-from service.infactor.wording import label, status
+from service.infactor.wording import label
 from service.kit.clock import now
 from service.quickbooks.endpoints import Environment, invoice_page
 from service.store import connections, findings, invoices
@@ -185,9 +185,7 @@ def _in_words(name: str, value: Any) -> Any:
         return "as above"
     if name == "created":  # in milliseconds
         return _time_of(value)
-    if name == "state":
-        return status(str(value))
-    return email(value) if isinstance(value, str) and "@" in value else value
+    return email(value) if isinstance(value, str) and "@" in value else written(name, value)
 
 
 def _time_of(milliseconds: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Notices before operators: found, and put back."""
+"""Notices before operators: found, and retried."""
 
 import re
 from datetime import timedelta
@@ -227,7 +227,7 @@ def test_an_odd_address_is_a_page_all_the_same(browser: TestClient, odd: str) ->
     assert browser.get(f"/ops/events?{odd}").status_code == 200
 
 
-def test_a_selection_is_put_back_and_nothing_else(
+def test_a_selection_is_retried_and_nothing_else(
     place: Place, company: str, browser: TestClient
 ) -> None:
     first, second, third = (add(place, company, s) for s in ("failed", "done", "failed"))
@@ -248,7 +248,7 @@ def test_a_selection_is_put_back_and_nothing_else(
     assert entry_.details == {"events": 2, "companies": 1}
 
 
-def test_one_notice_is_put_back_by_its_number(
+def test_one_notice_is_retried_by_its_number(
     place: Place, company: str, browser: TestClient
 ) -> None:
     one = add(place, company, "failed")
@@ -258,7 +258,7 @@ def test_one_notice_is_put_back_by_its_number(
     )
 
 
-def test_all_failed_notices_of_a_page_are_put_back_at_once(
+def test_all_failed_notices_of_a_page_are_retried_at_once(
     place: Place, company: str, browser: TestClient
 ) -> None:
     ids = [add(place, company, "failed") for _ in range(52)]
@@ -282,7 +282,7 @@ def test_all_failed_notices_of_a_page_are_put_back_at_once(
         assert 'name="shown"' not in page
 
 
-def test_without_a_choice_nothing_is_put_back(
+def test_without_a_choice_nothing_is_retried(
     place: Place, company: str, browser: TestClient
 ) -> None:
     failed = add(place, company, "failed")
@@ -291,7 +291,7 @@ def test_without_a_choice_nothing_is_put_back(
     assert audited(place)[1:] == []
 
 
-def test_a_notice_of_another_environment_is_not_put_back(
+def test_a_notice_of_another_environment_is_not_retried(
     place: Place, company: str, browser: TestClient
 ) -> None:
     failed = add(place, company, "failed")
