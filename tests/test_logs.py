@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from service.kit.logs import REDACTED, redact, redact_event
+from service.kit.text import cause_of
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJzdXBwbGllciJ9.c2lnbmF0dXJl"
 ACCESS_TOKEN = "eyJlbmMiOiJBMTI4Q0JDLUhTMjU2IiwiYWxnIjoiZGlyIn0..qvl5vN_8QIIK2XyRjMcWqg.XoQ7"
@@ -169,3 +170,10 @@ def test_people_read_plain_lines():
     lines = lines_of("console")
     assert "notice.received" in lines[0]
     assert "connection=3" in lines[0]
+
+
+def test_a_cause_has_no_address_however_long_its_words_are() -> None:
+    """Looked for from each letter on, it would take an hour."""
+    cause = cause_of(ValueError("no host 'user:p@ss@db', " + "token" * 100_000))
+    assert cause.startswith("no host '…', tokentoken")
+    assert len(cause) == 200

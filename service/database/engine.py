@@ -32,7 +32,7 @@ _TESTED_AT = "tested_at"
 _SQLITE_BUSY_SECONDS = 20
 # For the indexes that a page of invoices changes: 2 MiB, SQLite's own choice, are too few.
 _SQLITE_CACHE_KIB = 16 * 1024
-# Of its virtual machine: some tens of milliseconds. Each look at the clock asks for the
+# Of its virtual machine: some tens of milliseconds. Each check of the clock asks for the
 # interpreter, which is then not there for pages.
 _SQLITE_STEPS = 1_000_000
 _SQLITE_LOOKED_AT = 1000  # entries of an index, so that it takes a moment however many there are

@@ -72,6 +72,12 @@ def test_where_a_spreadsheet_splits_at_semicolons_no_cell_begins_as_a_formula() 
     assert cell('a;"=1+1;"b";c') == 'a;\'"=1+1;"b";c'
 
 
+@pytest.mark.parametrize("blank", ["\n", ";", ";\t", '"'])
+def test_a_text_of_very_many_blanks_is_read_once(blank: str) -> None:
+    """From each of them on it would take an hour."""
+    assert cell(f"a{blank * 300_000}b") == f"a{blank * 300_000}b"
+
+
 def test_the_file_begins_with_the_mark_by_which_excel_knows_utf_8(browser: TestClient) -> None:
     assert browser.get("/quickbook/invoices.csv").content.startswith(b"\xef\xbb\xbfInvoice no.,")
 

@@ -124,6 +124,7 @@ def test_a_worker_goes_on_among_messages_that_are_not_ours(
         finally:
             worker.stop(timeout=5_000)
             broker.close()
+            broker.client.connection_pool.disconnect()
     said = [(line["event"], line["queue"]) for line in logs if line["log_level"] == "warning"]
     assert ("queue.foreign_message", "sync") in said
     assert failed == ["again"]
