@@ -355,10 +355,10 @@ def test_a_refused_event_is_skipped_or_sent_again_at_once(both: World, listener:
     with services.database.read() as session:
         done = [(one.action, one.connection_id, one.details) for one in newest(session, None, 9)]
     assert done == [
-        ("retry events", None, {"events": 1}),
+        ("retry events", None, {"feed_events": 1}),
         (
             *("skip event", OTHER),
-            {"event": refused[OTHER], "type": "connection.paused", "attempts": 1},
+            {"feed_event": refused[OTHER], "type": "connection.paused", "attempts": 1},
         ),
     ]
 
