@@ -33,6 +33,7 @@ _REGISTERING = {
 UNREACHED = {
     **dict.fromkeys(("down_revision", "branch_labels", "depends_on", "downgrade"), "for Alembic"),
     **dict.fromkeys(("IDENTITY", "CONSTANTS"), "what tests hold the mapping to"),
+    **dict.fromkeys(("get_help", "format_epilog", "_HEADING"), "Click calls them"),
     **dict.fromkeys(("settings_from", "_Given", "settings_customise_sources"), "for tests"),
 }
 

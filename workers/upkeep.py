@@ -109,15 +109,15 @@ def learn_habits(services: Services) -> None:
 _CHUNK = 1000
 _KEPT = timedelta(days=90)
 _EVENTS_KEPT = timedelta(days=30)
-_STRANGE_KEPT = timedelta(days=7)
+_UNUSABLE_KEPT = timedelta(days=7)
 _LEASES_KEPT_SECONDS = 86_400
 
 _Deletion = Callable[[Session, datetime, int], int]
 _OLD: tuple[tuple[_Deletion, timedelta], ...] = (
     (pruning.handled_notices, _KEPT),
     (pruning.ignored_notices, _KEPT),
-    (pruning.unreadable_notices, _STRANGE_KEPT),
-    (pruning.unconnected_notices, _STRANGE_KEPT),
+    (pruning.unreadable_notices, _UNUSABLE_KEPT),
+    (pruning.unconnected_notices, _UNUSABLE_KEPT),
     (pruning.ended_runs, _KEPT),
     (pruning.counted_deliveries, _KEPT),
     (pruning.ended_alerts, _KEPT),

@@ -8,12 +8,12 @@ import typer
 from service.cli.console import answer, answer_json, fail, hint, says_what_is_wrong, utc_cell
 from service.cli.context import (
     Json,
+    an_id,
     command_services,
     find,
     name_of,
     nudge,
     operator,
-    row_id,
 )
 from service.database.tables import Connection, Run
 from service.domain import ConnectionState, RunKind, RunState
@@ -25,7 +25,7 @@ from service.store import approvals, connections, runs
 @says_what_is_wrong
 def confirm(
     run: Annotated[
-        int, typer.Option(metavar="ID", parser=row_id, help="The run's id, as `status` shows it.")
+        int, typer.Option(metavar="ID", parser=an_id, help="The run's id, as `status` shows it.")
     ],
     reject: Annotated[
         bool, typer.Option("--drop", help="End the run instead, and withdraw nothing.")

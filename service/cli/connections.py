@@ -382,8 +382,13 @@ def _fate(one: Connection, *, changed: bool, error: str | None) -> dict[str, Any
 def _chosen(
     services: Services, realm_id: str | None, connection_id: str | None, supplier: str | None
 ) -> list[Chosen]:
-    options = ("--company REALM", "--connection ID", "--supplier EMAIL")
-    name_one(dict(zip(options, (realm_id, connection_id, supplier), strict=True)))
+    name_one(
+        {
+            "--company REALM": realm_id,
+            "--connection ID": connection_id,
+            "--supplier EMAIL": supplier,
+        }
+    )
     return chosen(services, supplier=supplier, realm_id=realm_id, connection_id=connection_id)
 
 

@@ -59,7 +59,7 @@ Everybody = Annotated[bool, typer.Option("--all", help="Every connected company.
 _LARGEST_ID = 2**63 - 1
 
 
-def row_id(text: str) -> int:
+def an_id(text: str) -> int:
     """Return the id of a row; refuses what no row has, and no database takes."""
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= _LARGEST_ID):
         raise typer.BadParameter(f"{text!r} is no id.")
@@ -70,7 +70,7 @@ def name_one(given: Mapping[str, object]) -> None:
     """Exit unless exactly one of these options is there, each by what one types for it."""
     if sum(value not in (None, False) for value in given.values()) != 1:
         *others, last = given
-        raise fail(f"Name one of {', '.join(others)} or {last}.")
+        raise fail(f"Name either {', '.join(others)} or {last}.")
 
 
 def settings_and_logs(*, quiet: bool = False) -> Settings:
@@ -207,12 +207,12 @@ def find(
     """Return this environment's companies that match all that is given."""
     with services.database.read() as session:
         everyone = connections.everyone(session, services.settings.quickbooks_environment)
-        chosen = None if supplier is None else named_supplier(session, supplier).id
+        supplier_id = None if supplier is None else named_supplier(session, supplier).id
     digest = _realm_digest(services, realm_id)
     return [
         (connection, owner)
         for connection, owner in everyone
-        if chosen in (None, owner.id)
+        if supplier_id in (None, owner.id)
         and digest in (None, connection.realm_digest)
         and connection_id in (None, connection.id)
     ]

@@ -7,7 +7,6 @@ does, and is nothing for a pipe.
 import os
 import re
 import textwrap
-from abc import ABC
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
@@ -46,7 +45,7 @@ def new_typer(*, completes: bool = False, **attributes: Any) -> typer.Typer:
     )
 
 
-class _Plain(ABC):
+class _Plain:
     """Help with its headings in bold, and its examples as a section, each in a line.
 
     Without a metavar a value is shown by the last word of its name, as `--simulator-port PORT`.
@@ -61,7 +60,7 @@ class _Plain(ABC):
             param.metavar = param.metavar or param.name.rpartition("_")[2].upper()
 
     def get_help(self, ctx: Any) -> str:
-        """Return the help."""
+        """Return Click's text with each heading in bold."""
         text: str = super().get_help(ctx)  # type: ignore[misc]
         return _HEADING.sub(lambda found: typer.style(found[0], bold=True), text)
 

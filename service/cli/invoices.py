@@ -20,11 +20,11 @@ from service.cli.console import (
 from service.cli.context import (
     Json,
     OnlySupplier,
+    an_id,
     command_services,
     name_of,
     named_supplier,
     operator,
-    row_id,
 )
 from service.database.tables import Document, Invoice
 from service.infactor.rules.catalogue import word
@@ -175,7 +175,7 @@ def show_findings(
 @says_what_is_wrong
 def acknowledge(
     finding: Annotated[
-        int, typer.Option(metavar="ID", parser=row_id, help="Its id, as `findings` has it.")
+        int, typer.Option(metavar="ID", parser=an_id, help="Its id, as `findings` has it.")
     ],
     note: Annotated[
         str, typer.Option(metavar="TEXT", help="What you did about it, for the next person.")

@@ -58,11 +58,11 @@ def sync(
     name_one({"--supplier EMAIL": supplier, "--company REALM": company, "--all": everybody})
     with command_services() as services:
         services.leases.start()
-        chosen, left_out = readable(services, supplier, company)
-        asked, stopped = _ask(services, chosen)
+        companies, left_out = readable(services, supplier, company)
+        asked, stopped = _ask(services, companies)
         rows = [
             _row(one, owner.email, *(stopped.get(one.id) or _outcome(services, asked[one.id])))
-            for one, owner in chosen
+            for one, owner in companies
         ]
     if as_json:
         answer_json(rows)
@@ -73,12 +73,14 @@ def sync(
         raise typer.Exit(Exit.ATTENTION)
 
 
-def _ask(services: Services, chosen: Sequence[Chosen]) -> tuple[dict[str, int], dict[str, Ended]]:
+def _ask(
+    services: Services, companies: Sequence[Chosen]
+) -> tuple[dict[str, int], dict[str, Ended]]:
     """Start the syncs; return ({company: notice id}, {company: why it is left out})."""
     asked = {}
     with services.database.write() as session:
-        waiting = approvals.waiting(session, [connection.id for connection, _ in chosen])
-        for connection, _ in chosen:
+        waiting = approvals.waiting(session, [connection.id for connection, _ in companies])
+        for connection, _ in companies:
             if connection.id not in waiting:
                 asked[connection.id] = actions.sync(session, connection.id, operator())
                 send = partial(services.jobs.sync, connection.id)

@@ -21,6 +21,7 @@ from service.cli.console import (
 from service.cli.context import (
     ByRealm,
     Json,
+    an_id,
     check_invoice,
     chosen,
     command_services,
@@ -29,7 +30,6 @@ from service.cli.context import (
     meant,
     nudge,
     operator,
-    row_id,
 )
 from service.database.tables import Connection, Notice
 from service.domain import ConnectionState, NoticeStatus
@@ -109,7 +109,7 @@ def replay(
     event: Annotated[
         int | None,
         typer.Option(
-            metavar="ID", parser=row_id, help="The event with this id, as `webhooks` has it."
+            metavar="ID", parser=an_id, help="The event with this id, as `webhooks` has it."
         ),
     ] = None,
     invoice: Annotated[

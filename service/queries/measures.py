@@ -388,12 +388,6 @@ def spans(session: Session, since: datetime, slots: int) -> Sequence[Span]:
     ]
 
 
-def newest(session: Session) -> datetime | None:
-    """Return when the newest sample ended."""
-    slot = session.execute(select(func.max(Sample.slot))).scalar_one()
-    return None if slot is None else begin_of(slot) + timedelta(seconds=SECONDS)
-
-
 def old_samples(session: Session, before: datetime, limit: int) -> int:
     """Delete samples from before then; return how many."""
     slots = select(Sample.slot).where(Sample.slot < slot_of(before)).limit(limit)

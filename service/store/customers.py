@@ -158,16 +158,16 @@ _LOAD_LOCKED = _LOAD.with_for_update()
 
 
 def load_with_parents(
-    session: Session, connection_id: str, ids: Collection[str], *, lock: bool = False
+    session: Session, connection_id: str, ids: Collection[str]
 ) -> dict[str, Customer]:
     """Return the cached customers among `ids` and their cached parents up to the top."""
-    found = load(session, connection_id, ids, lock=lock)
+    found = load(session, connection_id, ids)
     level = found
     for _ in range(MAX_DEPTH):
         parents = {c.parent_id for c in level.values() if c.parent_id} - found.keys()
         if not parents:
             break
-        level = load(session, connection_id, parents, lock=lock)
+        level = load(session, connection_id, parents)
         found |= level
     return found
 

@@ -95,7 +95,7 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
         customers=_do(session, delete(Customer).where(Customer.connection_id == connection_id)),
         invoices=invoices,
         documents=documents,
-        notices=_do(session, _notices(session, connection_id)),
+        notices=_do(session, _notices(connection_id)),
         runs=_do(session, delete(Run).where(Run.connection_id == connection_id)),
         receipts=receipts,
         left_undecided=left_undecided,
@@ -152,7 +152,7 @@ def _reduce(session: Session, connection_id: str) -> None:
     update_all(session, Invoice, reduced)
 
 
-def _notices(session: Session, connection_id: str) -> Delete:
+def _notices(connection_id: str) -> Delete:
     digest = select(Connection.realm_digest).where(Connection.id == connection_id).scalar_subquery()
     return delete(Notice).where(
         or_(

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from service.database.tables import (
@@ -19,10 +19,10 @@ from service.database.tables import (
     RunSeen,
     WebhookAnswers,
 )
+from service.database.types import written_out
 from service.domain import NoticeStatus
 
-# As a parameter, it would lead SQLite past their index to every notice there is.
-_IGNORED = Notice.status == literal(NoticeStatus.IGNORED.value, literal_execute=True)
+_IGNORED = Notice.status == written_out(NoticeStatus.IGNORED)
 
 
 def handled_notices(session: Session, before: datetime, limit: int) -> int:

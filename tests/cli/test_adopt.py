@@ -221,7 +221,7 @@ def test_the_supplier_of_a_connection(place: Place) -> None:
         ended = place.run("adopt", *options)
         assert (ended.returncode, ended.stderr) == (
             2,
-            "Name one of --supplier EMAIL or --connection ID.\n",
+            "Name either --supplier EMAIL or --connection ID.\n",
         )
     ended = place.run("adopt", "--connection", "nobody")
     assert ended.stderr == "No company matches. `infactor-quickbooks connections` lists them.\n"

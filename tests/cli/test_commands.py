@@ -189,8 +189,8 @@ def test_amounts_are_shown_with_their_currency(deployment: Deployment) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "Name one of --supplier EMAIL, --company REALM or --all."),
-        (["--all", "--company", "1"], "Name one of --supplier EMAIL, --company REALM or --all."),
+        ([], "Name either --supplier EMAIL, --company REALM or --all."),
+        (["--all", "--company", "1"], "Name either --supplier EMAIL, --company REALM or --all."),
         (["--all", "--since", "soon"], "--since takes a date such as 2026-01-31"),
         (["--all", "--invoice", "x"], "--invoice takes the Id of an invoice in QuickBooks"),
         (["--company", "12"], "No company matches."),

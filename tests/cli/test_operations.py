@@ -277,7 +277,7 @@ def test_a_forgotten_supplier_is_nobody(deployment: Deployment) -> None:
     assert "released 20" in deployment.command("connections")
 
 
-NAME_ONE = "Name one of --company REALM, --connection ID or --supplier EMAIL.\n"
+NAME_ONE = "Name either --company REALM, --connection ID or --supplier EMAIL.\n"
 NOBODY = "No company matches. `infactor-quickbooks connections` lists them.\n"
 NO_SUPPLIER = "No supplier with this e-mail address has opened a link yet.\n"
 
@@ -290,11 +290,11 @@ NO_SUPPLIER = "No supplier with this e-mail address has opened a link yet.\n"
         (["connections", "resume", "--company", "1"], NOBODY),
         (["connections", "disconnect", "--supplier", "x@example.com"], NO_SUPPLIER),
         (["connections", "release", "--connection", "1"], NOBODY),
-        (["connections", "release"], "Name one of --company REALM or --connection ID.\n"),
+        (["connections", "release"], "Name either --company REALM or --connection ID.\n"),
         (["connections", "reset-watermarks"], NAME_ONE),
         (["reconcile", "--all", "--overrule"], "--overrule fixes, so it needs --fix.\n"),
-        (["sync"], "Name one of --supplier EMAIL, --company REALM or --all.\n"),
-        (["forget", "--yes"], "Name one of --supplier EMAIL or --company REALM.\n"),
+        (["sync"], "Name either --supplier EMAIL, --company REALM or --all.\n"),
+        (["forget", "--yes"], "Name either --supplier EMAIL or --company REALM.\n"),
         (["forget", "--company", "1", "--yes"], NOBODY),
     ],
 )

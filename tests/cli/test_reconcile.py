@@ -185,7 +185,7 @@ def any_status(deployment: Deployment) -> list[str]:
 def test_one_company_or_all_must_be_named(tmp_path: Path, options: tuple[str, ...]) -> None:
     ended = Place(tmp_path).run("reconcile", *options)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == "Name one of --company REALM, --connection ID or --all.\n"
+    assert ended.stderr == "Name either --company REALM, --connection ID or --all.\n"
 
 
 def test_a_company_that_is_not_connected_is_left_out(tmp_path: Path) -> None:

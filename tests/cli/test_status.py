@@ -188,7 +188,7 @@ def test_the_link_for_a_connection_is_its_suppliers(place: Place) -> None:
 def test_a_link_is_for_an_address_or_for_a_connection(place: Place, arguments: list[str]) -> None:
     ended = place.run("connect-url", *arguments)
     assert ended.returncode == 2
-    assert ended.stderr == "Name one of EMAIL or --connection ID.\n"
+    assert ended.stderr == "Name either EMAIL or --connection ID.\n"
 
 
 def test_a_connection_that_nobody_knows_has_no_link(place: Place) -> None:

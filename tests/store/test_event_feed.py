@@ -136,6 +136,20 @@ class TestOrder:
         assert sorted(seen, key=int) == [str(number) for number in range(30)]
 
 
+def test_more_than_500_are_given_a_position_in_more_than_one_transaction(
+    database: Database,
+) -> None:
+    with database.write() as session:
+        for number in range(501):
+            tell(session, str(number))
+    with database.write() as session:
+        assert event_feed.place(session) is True
+    assert told(database, 499) == [(500, "499")]
+    with database.write() as session:
+        assert event_feed.place(session) is False
+    assert told(database, 499) == [(500, "499"), (501, "500")]
+
+
 @pytest.mark.both_databases("they order by a condition in their own ways")
 def test_a_company_that_had_its_turn_is_behind_those_that_wait(database: Database) -> None:
     with database.write() as session:

@@ -181,7 +181,7 @@ def test_where_both_are_refused_each_was_tried_once(world: World) -> None:
 
 
 def test_an_old_token_is_never_tried_beside_one_that_was_good(world: World) -> None:
-    world._order("POST", "settings", {"old_refresh_grace": 86_400})
+    world.settings(old_refresh_grace=86_400)
     expire(world)
     token = world.services.access.access_token(world.connection_id)
     token = world.services.access.access_token(world.connection_id, token)
@@ -191,7 +191,7 @@ def test_an_old_token_is_never_tried_beside_one_that_was_good(world: World) -> N
 
 
 def test_a_new_token_that_is_refused_at_once_gives_way_to_the_one_before(world: World) -> None:
-    world._order("POST", "settings", {"old_refresh_grace": 86_400})
+    world.settings(old_refresh_grace=86_400)
     expire(world)
     token = world.services.access.access_token(world.connection_id)
     world.faults({"preset": "invalid_grant", "count": 1})

@@ -5,11 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from service.database.tables import Connection
 from service.kit.clock import now
 from service.store import inbox
+from tests.databases import is_waited_for
 from tests.servers import wait_until
 from tests.workers.delivering import Delivering
 from tests.workers.test_settlements import approved
@@ -69,15 +70,12 @@ def test_a_nudge_that_comes_as_a_turn_ends_waits_for_its_end_and_asks_again(
                 inbox.finish(session, [notice.id for notice in claimed.notices], "read", now())
             world.webhook(an_event("Invoice", "2", "updated"))
             nudged = pool.submit(sync_company, other, world.connection_id)
-            wait_until(lambda: nudged.done() or _is_waited_for(world), what="a lock to wait for")
+            wait_until(
+                lambda: nudged.done() or is_waited_for(world.services.database),
+                what="a lock to wait for",
+            )
         nudged.result()
     assert asked_for(other.jobs.broker, delayed=True) == [("sync_company", world.connection_id)]
-
-
-def _is_waited_for(world: World) -> bool:
-    query = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-    with world.services.database.read() as session:
-        return bool(session.scalar(query))
 
 
 def test_a_run_is_advanced_by_one(world: World) -> None:

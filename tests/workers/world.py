@@ -178,6 +178,10 @@ class World:
         """Let QuickBooks misbehave."""
         self._order("POST", "faults", list(rules))
 
+    def settings(self, **values: Any) -> None:
+        """Change settings of the simulator."""
+        self._order("POST", "settings", values)
+
     def no_faults(self) -> None:
         """Let QuickBooks behave again, and give at once what it holds back."""
         self._order("DELETE", "faults")

@@ -11,7 +11,7 @@ from service.monitoring.pages import TITLES, guide_of, page_of
 from service.queries import alerts, companies
 from service.queries.alerts import AlertFilter
 from service.web.ops.flash import page
-from service.web.ops.forms import asking, number, one_of, turns
+from service.web.ops.forms import asking, number, one_of, page_links
 from service.web.state import AppState
 from service.wording import several
 
@@ -56,7 +56,7 @@ def listing(request: Request[AppState]) -> Response:
             + [(name, words, asking(LIST, {"state": name})) for name, words in _STATES.items()],
             "state": state,
             "channels": [channel.name for channel in services.alert_channels],
-            **turns(LIST, {"state": state}, "before", query, following),
+            **page_links(LIST, {"state": state}, "before", query, following),
         },
     )
 

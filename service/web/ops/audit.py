@@ -10,7 +10,7 @@ from service.queries import companies
 from service.store import audit
 from service.web.ops.companies import chosen
 from service.web.ops.flash import page
-from service.web.ops.forms import asking, number, turns, words
+from service.web.ops.forms import asking, number, page_links, words
 from service.web.state import AppState
 
 PAGE = "/ops/audit"
@@ -88,7 +88,7 @@ def listing(request: Request[AppState]) -> Response:
             "company": company,
             "everyones": asking(PAGE, {**kept, "company": ""}),
             "narrowed": bool(actor or action or company),
-            **turns(PAGE, kept, "before", query, following),
+            **page_links(PAGE, kept, "before", query, following),
         },
     )
 

@@ -24,7 +24,7 @@ from service.queries.companies import CompanyEntry
 from service.store import approvals, connections, findings, infactor_outbox, tokens
 from service.store import runs as runs_
 from service.web.ops.flash import page
-from service.web.ops.forms import asking, numbers, one_of, turns, words
+from service.web.ops.forms import asking, numbers, one_of, page_links, words
 from service.web.state import AppState
 from service.web.templating import ROW_ID, part, render, row_id, unless_seen, version_of
 
@@ -91,7 +91,7 @@ def listing(request: Request[AppState]) -> Response:
             "state": state,
             "text": text,
             "by_supplier": supplier_ids is not None,
-            **turns(LIST, kept, "after", query, following),
+            **page_links(LIST, kept, "after", query, following),
         },
     )
 

@@ -17,7 +17,7 @@ from service.store import findings
 from service.store.findings import FindingEntry
 from service.web.ops.companies import chosen
 from service.web.ops.flash import page, redirect_with
-from service.web.ops.forms import asking, number, one_of, turns, words
+from service.web.ops.forms import asking, number, one_of, page_links, words
 from service.web.ops.session import operator_of
 from service.web.state import AppState
 from service.web.templating import ROW_ID
@@ -74,7 +74,7 @@ def listing(request: Request[AppState]) -> Response:
             "company": company,
             "everyones": _address(severity),
             "kind": _TAGS[Severity(severity)],
-            **turns(LIST, _kept(severity, only), "before", query, following),
+            **page_links(LIST, _kept(severity, only), "before", query, following),
         },
     )
 

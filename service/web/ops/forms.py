@@ -80,16 +80,16 @@ def asking(path: str, query: Mapping[str, str]) -> str:
     return f"{path}?{urlencode(given)}" if given else path
 
 
-def turns(
-    path: str, kept: Mapping[str, str], begun: str, given: Mapping[str, str], following: object
+def page_links(
+    path: str, kept: Mapping[str, str], parameter: str, given: Mapping[str, str], following: object
 ) -> dict[str, str | None]:
     """Return the addresses of a list's first page, unless it is shown, and of its next one, if any.
 
-    `begun` is the parameter that says where a page begins, and `following` its value on the next.
+    `parameter` says where a page begins, and `following` its value on the next.
     """
     return {
-        "first": asking(path, kept) if begun in given else None,
-        "next": asking(path, {**kept, begun: str(following)}) if following else None,
+        "first": asking(path, kept) if parameter in given else None,
+        "next": asking(path, {**kept, parameter: str(following)}) if following else None,
     }
 
 

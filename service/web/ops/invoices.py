@@ -23,7 +23,7 @@ from service.queries import invoice_record
 from service.queries.invoice_record import MOST_SHOWN, FoundInvoice
 from service.web.ops.companies import chosen
 from service.web.ops.flash import page
-from service.web.ops.forms import asking, turns, words
+from service.web.ops.forms import asking, page_links, words
 from service.web.state import AppState
 from service.web.templating import ROW_ID, row_id
 from service.wording import FindingLine, amount_in, called, money, of_finding, what, why, written
@@ -98,7 +98,7 @@ def listing(request: Request[AppState]) -> Response:
             "company": company,
             "everyones": asking(LIST, {"q": text}),
             "currency": services.settings.infactor_currency,
-            **turns(LIST, kept, "after", query, following),
+            **page_links(LIST, kept, "after", query, following),
         },
     )
 

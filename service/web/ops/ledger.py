@@ -16,7 +16,7 @@ from service.queries.ledger import AGES, LedgerEntry, columns, ledger, row
 from service.services import Services
 from service.web.ops.companies import chosen
 from service.web.ops.flash import page
-from service.web.ops.forms import asking, number, turns
+from service.web.ops.forms import asking, number, page_links
 from service.web.state import AppState
 from service.wording import money
 
@@ -59,7 +59,7 @@ def listing(request: Request[AppState]) -> Response:
             "company": company,
             "file": asking(f"{PAGE}.csv", kept),
             "everyones": PAGE,
-            **turns(PAGE, kept, "page", request.query_params, following),
+            **page_links(PAGE, kept, "page", request.query_params, following),
         },
     )
 

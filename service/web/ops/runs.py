@@ -16,7 +16,7 @@ from service.store import approvals
 from service.store import runs as runs_
 from service.web.ops.companies import chosen, counted, run_status
 from service.web.ops.flash import page
-from service.web.ops.forms import asking, number, one_of, turns
+from service.web.ops.forms import asking, number, one_of, page_links
 from service.web.state import AppState
 from service.web.templating import render, unless_seen, version_of
 from service.wording import advice, span
@@ -83,7 +83,7 @@ def listing(request: Request[AppState]) -> Response:
             "everyones": address(company=""),
             "duration": duration,
             "progress": progress,
-            **turns(LIST, kept, "before", query, following),
+            **page_links(LIST, kept, "before", query, following),
         },
     )
 

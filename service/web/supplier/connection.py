@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -21,8 +20,6 @@ from service.web.state import AppState
 from service.web.supplier.companies import companies_of, news_of, own_connection
 from service.web.templating import render
 from service.web.threads import in_dedicated_threads
-
-log = structlog.get_logger(__name__)
 
 PATH = "/quickbook/connections/{id}"
 More = Callable[[Request[AppState], Session, Connection], dict[str, Any]]
