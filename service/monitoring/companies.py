@@ -6,7 +6,7 @@ Each statement is built once: building one takes longer than running it.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Row, Select, and_, bindparam, exists, func, or_, select
 from sqlalchemy.orm import aliased
@@ -16,7 +16,7 @@ from service.database.tables import Connection, Run
 from service.database.types import Instant
 from service.domain import ConnectionState, RunCause, RunKind, RunState, Severity
 from service.monitoring.condition import Condition
-from service.monitoring.facts import ENDING, THROTTLED, Facts
+from service.monitoring.facts import ENDING, PAUSED, THROTTLED, Facts
 from service.store import connections, quickbooks_times, runs, watermarks
 from service.wording import several, shortened, span, utc_day
 
@@ -34,17 +34,24 @@ FAILING = timedelta(minutes=10)
 _MANY_ATTEMPTS = 5
 
 
+_LIVE = (ConnectionState.CONNECTED, PAUSED)
+
+
 def _no_values(_: Facts) -> Mapping[str, Any]:
     return {}
+
+
+def _since(row: Row[Any]) -> datetime | None:
+    return cast("datetime | None", row.since)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompanyCheck:
     """Yields a condition about each company of which `rows` has a row, from its first one.
 
-    A row has the company as `id` and `company_name`, since when as `since`, and whatever text,
-    severity and command are made of. `values` gives a statement's parameters besides `environment`.
-    The condition began `ahead` of that. A command that is text names the company as `{id}`.
+    A row has the company as `id` and `company_name`, and whatever text, severity and command are
+    made of. `values` gives a statement's parameters besides `environment`. The condition began
+    `ahead` of what `since` returns. A command that is text names the company as `{id}`.
     """
 
     cause: str
@@ -53,7 +60,7 @@ class CompanyCheck:
     command: str | Callable[[Row[Any]], str]
     severity: Severity | Callable[[Row[Any]], Severity] = Severity.CRITICAL
     values: Callable[[Facts], Mapping[str, Any]] = _no_values
-    since: str = "since"
+    since: Callable[[Row[Any]], datetime | None] = _since
     ahead: timedelta = timedelta()
 
     def __call__(self, facts: Facts) -> Iterator[Condition]:
@@ -72,7 +79,7 @@ class CompanyCheck:
 
     def _condition(self, row: Row[Any], facts: Facts) -> Condition:
         text, command, severity = self.text, self.command, self.severity
-        since: datetime | None = getattr(row, self.since)
+        since = self.since(row)
         return Condition(
             cause=self.cause,
             subject=row.id,
@@ -106,7 +113,7 @@ def _is_connected(row: Row[Any]) -> bool:
 dead_connections = CompanyCheck(
     cause="connection.dead",
     rows=lambda facts: [one for one in facts.troubled if not _is_connected(one) and one.problem],
-    since="disconnected_at",
+    since=lambda row: row.disconnected_at,
     text="QuickBooks no longer accepts this company's connection: nothing is read until its"
     " supplier connects again.",
     command=_CONNECT_AGAIN,
@@ -140,7 +147,7 @@ ending_tokens = CompanyCheck(
     cause="token.ending",
     severity=Severity.WARNING,
     rows=lambda facts: _ending(facts, ENDING),
-    since="hard_expires_at",
+    since=lambda row: row.hard_expires_at,
     ahead=ENDING,
     text=_ending_text,
     command=_CONNECT_AGAIN,
@@ -148,7 +155,7 @@ ending_tokens = CompanyCheck(
 tokens_ending_soon = CompanyCheck(
     cause="token.ending_soon",
     rows=lambda facts: _ending(facts, ENDING_SOON),
-    since="hard_expires_at",
+    since=lambda row: row.hard_expires_at,
     ahead=ENDING_SOON,
     text=_ending_text,
     command=_CONNECT_AGAIN,
@@ -260,7 +267,7 @@ barred_companies = CompanyCheck(
         for one in facts.troubled
         if _is_connected(one) and one.suspended_at is None and one.barred_since is not None
     ],
-    since="barred_since",
+    since=lambda row: row.barred_since,
     text=lambda row, _: (
         f"{shortened(row.problem or 'QuickBooks refuses access')}. The supplier can fix"
         " that in QuickBooks. We try again every hour; the command tries now."
@@ -304,7 +311,7 @@ unasked_answers = CompanyCheck(
         and one.unasked_at > facts.now - connections.UNASKED_WHILE
         and (_is_connected(one) or one.problem)
     ],
-    since="unasked_at",
+    since=lambda row: row.unasked_at,
     text=lambda row, _: (
         f"QuickBooks sent {several(row.unasked, 'record', 'records')} that nobody had asked for."
         " They were dropped, and may be another company's. Give Intuit's support the intuit_tid"
@@ -357,7 +364,7 @@ def times_ahead(facts: Facts) -> Iterator[Condition]:
 
 def refused_keys(facts: Facts) -> Iterator[Condition]:
     """Yield a condition while QuickBooks renews no tokens because of the app's own keys."""
-    live = [facts.by_state[one] for one in ("connected", "paused") if one in facts.by_state]
+    live = [row for state, row in facts.by_state.items() if state in _LIVE]
     count, companies = sum(row.keys_refused for row in live), sum(row.companies for row in live)
     if count:
         yield Condition(

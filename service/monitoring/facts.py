@@ -24,11 +24,14 @@ _NOT_ASKED = Refusals()
 ENDING = timedelta(days=30)
 THROTTLED = timedelta(minutes=15)
 
+DEAD = "dead"
+PAUSED = "paused"
+
 # In what state a company is for operators; of what is `connected`, QuickBooks may be called.
 _state = case(
-    ((Connection.state == ConnectionState.DISCONNECTED) & Connection.problem.is_not(None), "dead"),
+    ((Connection.state == ConnectionState.DISCONNECTED) & Connection.problem.is_not(None), DEAD),
     (Connection.state == ConnectionState.DISCONNECTED, ConnectionState.DISCONNECTED.value),
-    (Connection.suspended_at.is_not(None), "paused"),
+    (Connection.suspended_at.is_not(None), PAUSED),
     else_=ConnectionState.CONNECTED.value,
 )
 _is_throttled = Connection.throttled_since <= bindparam("throttled_before")
@@ -48,6 +51,8 @@ _by_state = (
     .where(Connection.environment == bindparam("environment"))
     .group_by(_state)
 )
+# One statement for several checks, each of which takes its rows from these. So what it looks for
+# has to be among the conditions, and what it reads among the columns.
 _troubled = (
     select(
         *(Connection.id, Connection.company_name, Connection.state, Connection.problem),
