@@ -82,6 +82,20 @@ def test_connecting_in_a_window_of_its_own(deployment: Deployment, reader: Reade
     close(popup)
 
 
+def test_a_page_in_a_hidden_tab_asks_for_nothing(deployment: Deployment, reader: Reader) -> None:
+    page = reader.page()
+    arrive(deployment, page)
+    page.clock.install()
+    page.reload()
+    page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
+    page.evaluate("sent = 0; document.body.addEventListener('htmx:beforeSend', () => sent++)")
+    page.clock.run_for(30_000)
+    assert page.evaluate("sent") == 0
+    page.evaluate("delete document.hidden")
+    page.clock.run_for(5_000)
+    assert page.evaluate("sent") > 0
+
+
 def test_the_window_closes_by_itself_and_has_told_its_opener_alone(
     deployment: Deployment, reader: Reader
 ) -> None:

@@ -39,7 +39,7 @@ def book() -> dict[str, Any]:
 def tiles(browser: TestClient, query: str = "") -> list[str]:
     """Return the text of each tile."""
     page = browser.get(f"/quickbook/{query}").text
-    found = re.findall(r'<a id="tile-[\w-]+".*?</a>', page, re.DOTALL)
+    found = re.findall(r'<li class="tile .*?</li>', page, re.DOTALL)
     return [said(one) for one in found]
 
 
@@ -82,6 +82,7 @@ def test_what_is_in_infactor_and_its_buyer_cannot_see_is_told(
         place.do(f"UPDATE invoices SET {column} = '{warning}' WHERE quickbooks_id = '{number}'")
     said_of_two = "In Infactor 355.50 USD 3 invoices Buyers can\u2019t see 2 of them yet"
     assert (tiles(browser)[0], unseen()) == (said_of_two, 2)
+    assert 'href="/quickbook/?status=unseen">Buyers can' in browser.get("/quickbook/").text
     place.decide("1", "invoice_accepted")
     said_of_one = "In Infactor 355.50 USD 3 invoices Buyers can\u2019t see 1 of them yet"
     assert (tiles(browser)[0], unseen()) == (said_of_one, 1)

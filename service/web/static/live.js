@@ -10,6 +10,12 @@
     if (event.detail.successful) stale.hidden = true;
   });
 
+  // A supplier's page that nobody sees asks for nothing. Operators' pages do: a title tells of alarms.
+  document.body.addEventListener("htmx:beforeRequest", (event) => {
+    const { path } = event.detail.requestConfig;
+    if (document.hidden && path.startsWith("/quickbook/")) event.preventDefault();
+  });
+
   // htmx gives focus back to what returns under its id; what does not leaves it to what was around.
   let around = [];
   document.body.addEventListener("htmx:beforeSwap", () => {
