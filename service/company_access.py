@@ -270,7 +270,8 @@ class CompanyAccess:
 
         A new refresh token may be wrong, or Intuit may have forgotten that it gave one. So the one
         that it replaced is kept until the new one has been good for something, and is tried once.
-        It never is beside one that was good: an old token that comes again is a sign of theft.
+        Once the new token has worked, the old one is deleted and never sent: Intuit takes a reused
+        token for theft.
         """
         opened = partial(self._vault.open, owner=f"{connection_id}:refresh")
         try:

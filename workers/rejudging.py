@@ -97,9 +97,7 @@ def judge_company(services: Services, connection_id: str, *, seconds: float = TU
 
 
 def _remap(company: RecordedCompany, ends_at: float) -> bool:
-    """Map those again whose customer has changed; return whether it is done. It is one batch at
-    least.
-    """
+    """Map invoices again whose customer has changed, at least one batch; return whether all are."""
     changed, is_left = 0, _has_to_remap(company)
     while is_left:
         changed += record_remapped(company)

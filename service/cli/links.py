@@ -44,7 +44,10 @@ def connect_url(
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="The supplier's name, as Infactor shows it.")] = "",
-    address: Annotated[str, typer.Option(help="The supplier's address in Infactor.")] = "",
+    address: Annotated[
+        str,
+        typer.Option(metavar="TEXT", help="The supplier's postal address, as Infactor shows it."),
+    ] = "",
     another_company: Annotated[
         bool,
         typer.Option("--another-company", help="Allow a further QuickBooks company beside theirs."),

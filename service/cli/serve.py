@@ -169,7 +169,8 @@ def simulator(
         int, typer.Option(min=1, max=65535, help="Port to listen on, on 127.0.0.1 only.")
     ] = 8700,
     book: Annotated[
-        Path | None, typer.Option(help="JSON file with companies; without one, made-up ones.")
+        Path | None,
+        typer.Option(metavar="FILE", help="JSON file with companies; default: made-up ones."),
     ] = None,
     webhook_url: Annotated[
         str | None, typer.Option(help="Where webhooks go; default: PUBLIC_URL's webhook.")
@@ -183,7 +184,9 @@ def simulator(
     ] = None,
     generate: Annotated[
         int | None,
-        typer.Option(min=1, max=2_000_000, help="Also a company with so many invoices."),
+        typer.Option(
+            metavar="N", min=1, max=2_000_000, help="Add a company with N generated invoices."
+        ),
     ] = None,
     client_id: Annotated[str | None, typer.Option(help="Default: QUICKBOOKS_CLIENT_ID.")] = None,
     client_secret: Annotated[

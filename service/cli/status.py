@@ -33,7 +33,7 @@ _PROCESSES = {"receiver": RECEIVER, "worker": CLOCK}
 def status(as_json: Json = False) -> None:
     """Show what is wrong, since when, and what to do; then the figures.
 
-    Exit status: 0 when nothing is wrong, 1 when anything is.
+    Exit status: 1 when anything is wrong.
     """
     with command_services() as services:
         at = now()

@@ -121,9 +121,13 @@ def replay(
     company: ByRealm = None,
     since: Annotated[
         str | None,
-        typer.Option(metavar="WHEN", help="Those received since, as 2026-01-31T08:00Z."),
+        typer.Option(
+            metavar="WHEN", help="Those received at this time or later, as 2026-01-31T08:00Z."
+        ),
     ] = None,
-    until: Annotated[str | None, typer.Option(metavar="WHEN", help="And before.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Those received before this time.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Retry webhook events that failed or are done; safe to repeat.

@@ -146,7 +146,7 @@ class Settings(BaseSettings):
     called in another. `production` also insists on https and on secrets of your own."""
 
     quickbooks_webhook_verifier_tokens: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    """Proves that a notification comes from Intuit: the verifier token of the portal's webhooks
+    """Proves that a webhook comes from Intuit: the verifier token of the portal's webhooks
     page; several, comma-separated, while you change it. Without one every webhook is
     answered with 503, and Intuit tries again later."""
 
@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     quickbooks_reads_per_month: Annotated[int, Field(gt=0)] = 500_000
     """How many metered reads the app has in a calendar month, over all companies; Intuit's free
     tier has 500,000, and then blocks the app for everybody until the next month. At 80 % an alert
-    goes out, at 90 % backfills wait for the next month, at 97 % only notifications are read for."""
+    goes out, at 90 % backfills wait for the next month, at 97 % only webhooks are read for."""
 
     alert_url: SecretStr | None = None
     """Where to send alerts: each is POSTed there once as JSON, and once when it is over, signed as
@@ -212,7 +212,7 @@ class Settings(BaseSettings):
     another password, is logged out. Without any there are no such pages."""
 
     webhook_max_bytes: Annotated[int, Field(gt=0)] = 16 * 1024 * 1024
-    """A larger notification is refused with 413 and nothing of it is stored; Intuit's are far
+    """A larger webhook is refused with 413 and nothing of it is stored; Intuit's are far
     smaller. Lower it to bound the memory that a stranger can make the receiver use."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

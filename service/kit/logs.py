@@ -100,8 +100,8 @@ def configure(level: str = "INFO", log_format: str = "auto") -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in ("httpx", "httpcore", "sqlalchemy", "python_multipart", "asyncio", "pymongo"):
         logging.getLogger(name).setLevel(logging.WARNING)  # below it they quote URLs and values
-    # It lists its own plugins as soon as it is imported.
-    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
+    # It lists its own plugins, and what it assumes of the database at each start.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         theirs = logging.getLogger(name)
         theirs.handlers.clear()
@@ -117,7 +117,7 @@ class _StandardError(logging.StreamHandler[TextIO]):
 
 
 class OnceAMinute(logging.Filter):
-    """Lets a warning pass that did not within the last minute.
+    """Drops a warning that was logged within the last minute.
 
     uvicorn warns of each request that it cannot read: who sends enough of them fills the disk.
     """

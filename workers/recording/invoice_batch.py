@@ -97,7 +97,9 @@ class InvoiceBatch:
         return self._within_limit(partial(self.write, reads))
 
     def judge_within_limit(self, ids: Collection[str]) -> Recorded:
-        """Write what the rules say of these invoices now, and leave the same to an operator."""
+        """Write what the rules say of these invoices now, but leave what would be withdrawn beyond
+        the limit to an operator.
+        """
         recorded = self._within_limit(partial(self._judge_again, ids))
         # Whatever an operator confirms is read once more, and must not count as unchanged.
         withheld = {one.invoice_id: "" for one in recorded if one.withheld}
@@ -105,8 +107,8 @@ class InvoiceBatch:
         return recorded
 
     def remap_within_limit(self) -> Recorded:
-        """Map the next invoices again whose customer has changed, and leave the same to an
-        operator.
+        """Map the next invoices again whose customer has changed, but leave what would be withdrawn
+        beyond the limit to an operator.
 
         Raises Disconnected if the company was handed over since its supplier was read.
         """

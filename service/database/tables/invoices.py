@@ -115,8 +115,8 @@ class Customer(Base):
     # QuickBooks' own clock, are surely in it.
     open_balance: Mapped[Decimal | None] = mapped_column(Money)
     balance_until: Mapped[datetime | None] = mapped_column(Instant)
-    # Its invoices are still to be mapped again since it changed, those behind this id; None once
-    # all are.
+    # This customer has changed: its invoices with a higher id than this one are still to be mapped
+    # again. None once all are.
     remap_after: Mapped[str | None] = mapped_column(String(32))
     source: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
     read_at: Mapped[datetime] = mapped_column(Instant)

@@ -47,7 +47,7 @@ class Connection(Base):
     access_sealed: Mapped[str | None] = mapped_column(Text)
     access_expires_at: Mapped[datetime | None] = mapped_column(Instant)
     refresh_sealed: Mapped[str | None] = mapped_column(Text)
-    # The refresh token before it, until QuickBooks has accepted it once.
+    # The refresh token before the present one, kept until QuickBooks has accepted the present one.
     previous_refresh_sealed: Mapped[str | None] = mapped_column(Text)
     refresh_expires_at: Mapped[datetime | None] = mapped_column(Instant)
     hard_expires_at: Mapped[datetime | None] = mapped_column(Instant)

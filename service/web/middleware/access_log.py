@@ -12,8 +12,8 @@ log = structlog.get_logger(__name__)
 _logger = logging.getLogger(__name__)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Requested by machines and open pages all the time; a stored webhook has its own log line. So are
-# those that end in `/live`, where pages ask whether they are out of date.
+# Requested by machines and open pages all the time; a stored webhook has its own log line.
+# Also routine: every route that ends in `/live`, where pages ask whether they are out of date.
 _ROUTINE = frozenset(
     {
         "/livez",
