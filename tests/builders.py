@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
+from service.database.engine import Database
 from service.database.tables import Connection, Finding
 from service.domain import RuleCode
 from service.infactor.mapping import Mapped
@@ -82,6 +83,13 @@ def like(connection: Connection, connection_id: str, **fields: Any) -> Connectio
     """Return another company, like this one but for its ids and these fields."""
     same = {column.key: getattr(connection, column.key) for column in Connection.__table__.columns}
     return Connection(**{**same, "id": connection_id, "realm_digest": connection_id, **fields})
+
+
+def add_like(database: Database, connection_id: str, **more: dict[str, object]) -> None:
+    """Let there be further companies, each like the first but for what is given."""
+    with database.write() as session:
+        first = session.get_one(Connection, connection_id)
+        session.add_all(like(first, name, **fields) for name, fields in more.items())
 
 
 def hold_of(mapped: Mapped, currency: str = "USD") -> RuleCode | None:

@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,6 +75,28 @@ def free_port() -> int:
 def away(user: str = "") -> str:
     """Return the URL of a MongoDB server that is not there, which a client soon notices."""
     return f"mongodb://{user}127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=100"
+
+
+@contextmanager
+def answering(status: int = 401, text: str = "an intuit-signature is needed\n") -> Iterator[str]:
+    """Answer every POST like this; give the address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(status)
+            self.send_header("content-length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
 
 
 @contextmanager

@@ -371,6 +371,17 @@ def test_no_test_replaces_our_own_code():
     assert found == []
 
 
+def test_no_module_of_the_tests_imports_from_a_file_of_tests():
+    """What two files share stands in a module of its own."""
+    found = [
+        f"{module} imports {imported}"
+        for module, path in modules("tests")
+        for imported in imports_of(path)
+        if within(imported, "tests") and ".test_" in imported
+    ]
+    assert found == []
+
+
 def test_every_module_is_imported_by_another_one():
     """What nobody imports is left over; commands are imported by their row of the table."""
     every = dict(modules("service", "workers"))

@@ -11,6 +11,7 @@ from service.cli.rules import catalogue_in_markdown
 from service.guide import chapters
 from service.guide.as_html import as_html
 from service.monitoring.pages import TITLES
+from tests.conditions import causes
 
 ROOT = Path(__file__).parent.parent
 GUIDE = sorted((ROOT / "service" / "guide").glob("*.md"))
@@ -48,6 +49,14 @@ def test_everything_that_the_guide_names_exists(page: Path):
     assert missing(page.read_text()) == []
 
 
+@pytest.mark.parametrize("page", GUIDE, ids=[page.stem for page in GUIDE])
+def test_no_line_of_prose_is_longer_than_120_characters(page: Path):
+    """Tables, code and a link by itself cannot be wrapped."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    long = [line for line in prose.splitlines() if len(line) > 120]
+    assert [one for one in long if not one.startswith("|") and len(one.split()) > 1] == []
+
+
 def test_a_name_that_is_gone_is_found():
     text = """`service/app.py` and `service/app.py:routes` and `service/services.py:Services.close`
     and `tests/` exist; `service/nowhere.py`, `service/store/nothing/`, `service/app.py:nobody` and
@@ -78,14 +87,6 @@ def test_the_guide_names_every_package_and_every_file_outside_one():
 def test_the_guides_table_of_rules_is_the_one_that_the_code_has():
     page = (ROOT / "service" / "guide" / "rules.md").read_text()
     assert "".join(f"{line}\n" for line in catalogue_in_markdown()) in page
-
-
-def causes() -> set[str]:
-    """Return the cause of every condition."""
-    texts = [path.read_text() for path in (ROOT / "service" / "monitoring").glob("*.py")]
-    constants = dict(re.findall(r'^(\w+) = "([a-z_]+\.[a-z_]+)"$', "\n".join(texts), re.M))
-    given = re.findall(r'cause=(?:"([a-z_.]+)"|(\w+)\b(?!\.))', "\n".join(texts))
-    return {text or constants.get(name, name) for text, name in given}
 
 
 def test_every_condition_has_its_paragraph_and_stands_in_the_table_of_faults():

@@ -1,7 +1,6 @@
 """The commands, as an operator types them, against a running service on SQLite."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,10 +37,6 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         # The third invoice fails, and the command says so by its status.
         made.command("backfill", "--all", status=1)
         yield made
-
-
-def run(deployment: Deployment, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return commands.run(*arguments, env=deployment.environment, cwd=deployment.folder)
 
 
 def test_invoices_prints_one_infactor_document_a_line(deployment: Deployment) -> None:
@@ -92,7 +87,7 @@ def test_held_invoices_are_shown_only_when_asked_for(deployment: Deployment) -> 
 
 def test_invoices_of_another_supplier_are_not_shown(deployment: Deployment) -> None:
     assert len(deployment.rows("invoices", "--supplier", "supplier@example.com")) == 1
-    refused = run(deployment, "invoices", "--supplier", "nobody@example.com")
+    refused = deployment.run("invoices", "--supplier", "nobody@example.com")
     assert refused.returncode == 2
     assert refused.stderr == "No supplier with this e-mail address has opened a link yet.\n"
 
@@ -149,7 +144,7 @@ def test_a_company_that_is_left_out_makes_a_failure_after_the_others_are_done(
     place = Place(deployment.folder, deployment.environment)
     left_out = place.add_company("9341455000000066", "Lost Company", state="disconnected")
     try:
-        ended = run(deployment, "backfill", "--all", "--invoice", "1", "--json")
+        ended = deployment.run("backfill", "--all", "--invoice", "1", "--json")
     finally:
         with place.services() as services, services.database.write() as session:
             session.execute(delete(Connection).where(Connection.id == left_out))
@@ -204,19 +199,19 @@ def test_amounts_are_shown_with_their_currency(deployment: Deployment) -> None:
 def test_a_backfill_that_makes_no_sense_is_refused_in_words(
     deployment: Deployment, arguments: list[str], says: str
 ) -> None:
-    refused = run(deployment, "backfill", *arguments)
+    refused = deployment.run("backfill", *arguments)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert says in refused.stderr
 
 
 def test_a_worker_without_redis_says_who_does_its_work(deployment: Deployment) -> None:
-    refused = run(deployment, "worker")
+    refused = deployment.run("worker")
     assert refused.returncode == 2
     assert "REDIS_URL is not set: without it `serve` does the workers' work" in refused.stderr
 
 
 def test_answers_stay_on_one_line_however_long(deployment: Deployment) -> None:
-    link = run(deployment, "connect-url", "someone@example.com", "--name", "N" * 150)
+    link = deployment.run("connect-url", "someone@example.com", "--name", "N" * 150)
     assert link.returncode == 0
     assert link.stdout.count("\n") == 1
     assert link.stdout.startswith(deployment.receivers[0] + "/quickbook/authorise?token=")

@@ -10,7 +10,6 @@ from sqlalchemy import update
 from service.database.tables import Run
 from service.store import approvals, runs
 from tests.cli.place import NOW, Place, an_invoice, rows
-from tests.cli.test_commands import run
 from tests.journey.deployment import Deployment, deployed
 from tests.servers import wait_until
 
@@ -72,26 +71,26 @@ def test_a_command_says_that_its_run_has_stopped_and_confirming_lets_it_go_on(
     (summary,) = deployment.rows("backfill", "--all", status=1)
     assert summary["withdrawn"] == 0
     number = number_of(summary)
-    joined = run(deployment, "backfill", "--all")
+    joined = deployment.run("backfill", "--all")
     assert joined.returncode == 1
     assert f"stopped, because {NAMED}." in joined.stderr
     assert "waiting:" not in joined.stderr
     assert states(deployment) == ["invoice_created"] * 6
     assert told(deployment) == [f"infactor-quickbooks confirm --run {number} --dry-run"]
-    around = run(deployment, "sync", "--all")
+    around = deployment.run("sync", "--all")
     assert (around.returncode, around.stderr) == (1, "")
     assert around.stdout.startswith(
         f"Paid Company: left out, as backfill {number} has stopped and waits for a decision;"
     )
     assert states(deployment) == ["invoice_created"] * 6
 
-    looked = run(deployment, "confirm", "--run", number, "--dry-run")
+    looked = deployment.run("confirm", "--run", number, "--dry-run")
     assert (looked.returncode, looked.stderr) == (0, "")
     assert looked.stdout.startswith("Paid Company: the backfill stopped 20")
     assert looked.stdout.endswith(f" UTC: {NAMED}.\n")
     assert told(deployment) == [f"infactor-quickbooks confirm --run {number} --dry-run"]
 
-    done = run(deployment, "confirm", "--run", number)
+    done = deployment.run("confirm", "--run", number)
     assert done.returncode == 0
     assert done.stdout == (
         f"{looked.stdout}Confirmed. It continues within seconds where workers run.\n"
@@ -100,7 +99,7 @@ def test_a_command_says_that_its_run_has_stopped_and_confirming_lets_it_go_on(
     audited = deployment.rows("audit")[0]
     assert (audited["action"], audited["company"]) == ("confirm", "Paid Company")
     assert audited["details"] == {"run": int(number), "kind": "backfill"}
-    again = run(deployment, "confirm", "--run", number)
+    again = deployment.run("confirm", "--run", number)
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr == f"Run {number} has ended (done): there is nothing to decide.\n"
 
@@ -108,12 +107,12 @@ def test_a_command_says_that_its_run_has_stopped_and_confirming_lets_it_go_on(
 def test_a_reconcile_that_has_stopped_can_be_dropped(deployment: Deployment) -> None:
     (summary,) = deployment.rows("reconcile", "--all", "--fix", status=1)
     number = number_of(summary)
-    shown = run(deployment, "reconcile", "--all", "--fix")
+    shown = deployment.run("reconcile", "--all", "--fix")
     assert shown.returncode == 1
     assert "Paid Company: could not be compared: stopped, because it would withdraw 6 of" in (
         shown.stderr
     )
-    dropped = run(deployment, "confirm", "--run", number, "--drop")
+    dropped = deployment.run("confirm", "--run", number, "--drop")
     assert dropped.returncode == 0
     assert dropped.stdout.endswith(f"{NAMED}.\nEnded. It has withdrawn nothing.\n")
     assert "The next reconcile looks again in a day." in dropped.stderr

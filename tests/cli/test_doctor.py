@@ -21,7 +21,7 @@ from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
 from tests.cli.place import Place
 from tests.journey.deployment import SECRETS, VERIFIER
-from tests.servers import away, free_port
+from tests.servers import answering, away, free_port
 
 HUSH = "hush-hush"
 
@@ -38,32 +38,10 @@ def simulator_url() -> Iterator[str]:
         yield simulator.url
 
 
-@contextmanager
-def address(status: int = 401, text: str = "an intuit-signature is needed\n") -> Iterator[str]:
-    """Answer every POST like this; give the address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.send_response(status)
-            self.send_header("content-length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
-
-
 @pytest.fixture(scope="module")
 def public_url() -> Iterator[str]:
     """An address at which this service seems to answer."""
-    with address() as url:
+    with answering() as url:
         yield url
 
 

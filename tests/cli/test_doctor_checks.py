@@ -22,9 +22,9 @@ from service.cli.doctor.service_checks import (
 )
 from service.config.loading import settings_from
 from service.config.settings import Settings
-from tests.cli.test_doctor import address
 from tests.journey.deployment import SECRETS
 from tests.monitoring.listener import SECRET, listening
+from tests.servers import answering
 from tests.traces import collecting
 
 HUSH = "hush-hush"
@@ -122,7 +122,7 @@ def test_a_check_that_hangs_or_breaks_does_not_stop_the_others() -> None:
 def test_the_public_address_answers_as_this_service_does(
     status: int, text: str, verdict: str, advice: str
 ) -> None:
-    with address(status, text) as url:
+    with answering(status, text) as url:
         (found,) = public_address(settings_from({**SETTINGS, "PUBLIC_URL": url}))
     assert found.verdict == verdict
     assert f"{url}/quickbook/webhook answers {status}" in found.seen

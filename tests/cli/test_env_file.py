@@ -7,7 +7,7 @@ import pytest
 
 from service.config.loading import load_settings
 from service.errors import ConfigurationError
-from tests.test_settings import NEEDED
+from tests.journey.deployment import SECRETS
 
 
 @pytest.fixture
@@ -21,9 +21,9 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_a_file_that_is_not_there_is_no_problem_when_nothing_is_missing(
     bare_environment: pytest.MonkeyPatch, tmp_path: Path
 ):
-    for name, value in NEEDED.items():
+    for name, value in SECRETS.items():
         bare_environment.setenv(name, value)
-    assert load_settings(tmp_path / ".env").quickbooks_client_id == "a-client"
+    assert load_settings(tmp_path / ".env").quickbooks_client_id == "client-id-of-the-journey"
 
 
 def test_a_file_that_is_not_there_is_said_first_when_something_is_missing(
@@ -64,7 +64,7 @@ def test_a_setting_that_is_no_more_stops_the_start(
     bare_environment: pytest.MonkeyPatch, tmp_path: Path, where: str
 ):
     """What it said about money must not be lost unseen."""
-    for name, value in NEEDED.items():
+    for name, value in SECRETS.items():
         bare_environment.setenv(name, value)
     if where == "file":
         (tmp_path / ".env").write_text("INFACTOR_HOLD=none\n")

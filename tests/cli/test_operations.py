@@ -15,7 +15,6 @@ from service.database.tables import Connection, Document, Supplier
 from service.kit.clock import now
 from tests.cli.columns import cells_of
 from tests.cli.place import NOW, Place, a_notice, an_invoice, rows
-from tests.cli.test_commands import run
 from tests.journey.deployment import Deployment, deployed
 from tests.servers import wait_until
 from tests.store.delivery_rows import DeliveryRows
@@ -65,16 +64,16 @@ def create(deployment: Deployment, quickbooks_id: str) -> None:
 
 
 def test_a_paused_company_waits_and_catches_up_when_resumed(deployment: Deployment) -> None:
-    paused = run(deployment, "connections", "pause", "--company", REALM)
+    paused = deployment.run("connections", "pause", "--company", REALM)
     assert (paused.returncode, paused.stdout) == (0, "Command Company: paused.\n")
-    again = run(deployment, "connections", "pause", "--company", REALM)
+    again = deployment.run("connections", "pause", "--company", REALM)
     assert (again.returncode, again.stdout) == (0, "Command Company: was paused already.\n")
     assert "connected; paused by an operator 20" in deployment.command("connections")
     create(deployment, "2")
-    left_out = run(deployment, "sync", "--all")
+    left_out = deployment.run("sync", "--all")
     assert (left_out.returncode, left_out.stdout) == (1, "")
     assert "Command Company: paused by an operator, left out;" in left_out.stderr
-    resumed = run(deployment, "connections", "resume", "--supplier", "supplier@example.com")
+    resumed = deployment.run("connections", "resume", "--supplier", "supplier@example.com")
     assert (resumed.returncode, resumed.stdout) == (0, "Command Company: resumed.\n")
     # Offered again once a look has proved the books, and the company has been judged by that.
     wait_until(lambda: deployment.document("2") is not None, 120, "what was missed")
@@ -88,16 +87,16 @@ def test_a_paused_company_waits_and_catches_up_when_resumed(deployment: Deployme
 def test_a_company_that_waits_is_tried_again_at_once(deployment: Deployment) -> None:
     deployment.sim("POST", "/faults", [{"fault": "3100"}])
     create(deployment, "2")
-    run(deployment, "sync", "--all")
-    shown = run(deployment, "connections")
+    deployment.run("sync", "--all")
+    shown = deployment.run("connections")
     assert "not let in since 20" in shown.stdout
     assert "infactor-quickbooks connections retry --connection" in shown.stderr
-    assert "connection.barred (critical)" in run(deployment, "status").stdout
+    assert "connection.barred (critical)" in deployment.run("status").stdout
     deployment.sim("DELETE", "/faults")
-    tried = run(deployment, "connections", "retry", "--company", REALM)
+    tried = deployment.run("connections", "retry", "--company", REALM)
     assert (tried.returncode, tried.stdout) == (0, "Command Company: tried again now.\n")
     wait_until(lambda: deployment.document("2") is not None, 30, "what was missed")
-    assert "connection.barred" not in run(deployment, "status").stdout
+    assert "connection.barred" not in deployment.run("status").stdout
     assert actions(deployment)[-1] == ("retry", "Command Company")
 
 
@@ -106,13 +105,13 @@ def test_a_run_that_fails_is_not_waited_for_and_goes_on_when_it_is_asked_for_aga
     deployment: Deployment, code: str
 ) -> None:
     deployment.sim("POST", "/faults", [{"fault": code}])
-    failed = run(deployment, "reconcile", "--all", "--fix")
+    failed = deployment.run("reconcile", "--all", "--fix")
     assert failed.returncode == 1
     what = {"6000": "refused the content of the request", "3100": "does not let this app into"}
     assert re.search(f"waits until .* UTC: QuickBooks {what[code]}", failed.stderr)
     assert "try at once: infactor-quickbooks connections retry" in failed.stderr
     deployment.sim("DELETE", "/faults")
-    again = run(deployment, "reconcile", "--all", "--fix")
+    again = deployment.run("reconcile", "--all", "--fix")
     assert (again.returncode, "the record is what QuickBooks says" in again.stderr) == (0, True)
 
 
@@ -126,10 +125,10 @@ def test_an_id_that_quickbooks_does_not_have_is_no_deleted_invoice(deployment: D
     deployment.command(*one, "20")
     audited = actions(deployment)
     for options in ([], ["--dry-run"]):
-        number = run(deployment, *one, "1020", *options)
+        number = deployment.run(*one, "1020", *options)
         assert (number.returncode, number.stdout) == (1, "")
         assert number.stderr.endswith(f"{NO_SUCH}1020. Number 1020 is Id 20.\n")
-        unknown = run(deployment, *one, "99999", *options)
+        unknown = deployment.run(*one, "99999", *options)
         assert unknown.returncode == 1
         assert unknown.stderr.endswith(f"{NO_SUCH}99999.\n")
     (summary,) = deployment.rows(*one, "1020", status=1)
@@ -164,7 +163,7 @@ def test_sync_brings_in_at_once_what_no_notice_told(deployment: Deployment) -> N
 
 def test_a_sync_that_fails_says_why(deployment: Deployment) -> None:
     deployment.sim("POST", "/faults", {"kind": "query", "status": 503, "count": 50})
-    ended = run(deployment, "sync", "--all", "--json")
+    ended = deployment.run("sync", "--all", "--json")
     assert ended.returncode == 1
     (row,) = [json.loads(line) for line in ended.stdout.splitlines()]
     assert row["outcome"] is None
@@ -173,12 +172,12 @@ def test_a_sync_that_fails_says_why(deployment: Deployment) -> None:
 
 def test_disconnect_gives_the_tokens_back_and_keeps_the_invoices(deployment: Deployment) -> None:
     deployment.sim("POST", "/faults", {"kind": "revoke", "status": 503, "count": 1})
-    refused = run(deployment, "connections", "disconnect", "--company", REALM)
+    refused = deployment.run("connections", "disconnect", "--company", REALM)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "QuickBooks has not confirmed" in refused.stderr
     assert "--force" in refused.stderr
     assert is_granted(deployment)
-    done = run(deployment, "connections", "disconnect", "--company", REALM)
+    done = deployment.run("connections", "disconnect", "--company", REALM)
     assert (done.returncode, done.stdout) == (0, "Command Company: disconnected.\n")
     (row,) = deployment.rows("connections")
     assert done.stderr == (
@@ -197,7 +196,7 @@ def test_disconnect_gives_the_tokens_back_and_keeps_the_invoices(deployment: Dep
 
 
 def test_only_a_disconnected_company_is_released(deployment: Deployment) -> None:
-    refused = run(deployment, "connections", "release", "--company", REALM)
+    refused = deployment.run("connections", "release", "--company", REALM)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "Command Company is connected. Disconnect it first:" in refused.stderr
     deployment.command("connections", "disconnect", "--company", REALM)
@@ -229,10 +228,10 @@ def test_forget_shows_what_goes_and_stays_and_then_does_it(deployment: Deploymen
     assert foreseen["receipts"] == {"ifactor_prepaid": 1}
     assert is_granted(deployment)
     assert deployment.rows("connections")[0]["invoices"] == 2
-    refused = run(deployment, "forget", "--company", REALM)
+    refused = deployment.run("forget", "--company", REALM)
     assert refused.returncode == 2
     assert "This cannot be undone. Say --yes, or --dry-run" in refused.stderr
-    done = run(deployment, "forget", "--company", REALM, "--yes")
+    done = deployment.run("forget", "--company", REALM, "--yes")
     assert done.returncode == 0
     deleted, receipts = done.stdout.splitlines()
     assert deleted.startswith("Command Company: 1 customers, 1 invoices, 1 documents, ")
@@ -268,7 +267,7 @@ def test_forget_says_what_stays_in_infactor_unattended(place: Place) -> None:
 
 
 def test_a_forgotten_supplier_is_nobody(deployment: Deployment) -> None:
-    done = run(deployment, "forget", "--supplier", "supplier@example.com", "--yes")
+    done = deployment.run("forget", "--supplier", "supplier@example.com", "--yes")
     assert (done.returncode, done.stderr) == (0, "")
     place = Place(deployment.folder, deployment.environment)
     with place.services() as services, services.database.read() as session:

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -56,9 +57,13 @@ class Deployment:
         lines = self.command(*arguments, "--json", status=status).splitlines()
         return [json.loads(line) for line in lines]
 
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Return how a command ended and what it printed."""
+        return commands.run(*arguments, env=self.environment, cwd=self.folder)
+
     def try_command(self, *arguments: str) -> list[dict[str, Any]]:
         """Return the JSON objects that a command prints, whatever its exit status."""
-        done = commands.run(*arguments, env=self.environment, cwd=self.folder, timeout=120)
+        done = self.run(*arguments)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def document(self, quickbooks_id: str) -> dict[str, Any] | None:

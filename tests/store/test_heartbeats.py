@@ -9,7 +9,7 @@ from sqlalchemy import select, text, update
 from service.coordination import heartbeats
 from service.database.engine import Database
 from service.database.tables import Connection, Heartbeat
-from tests.builders import like
+from tests.builders import add_like
 from tests.servers import wait_until
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
@@ -23,13 +23,6 @@ def beat(database: Database, name: str = "receiver") -> float | None:
 def set_back(database: Database, seconds: float) -> None:
     with database.write() as session:
         session.execute(update(Heartbeat).values(at=Heartbeat.at - seconds))
-
-
-def companies(database: Database, connection_id: str, **more: dict[str, object]) -> None:
-    """Let there be further companies, each like the first but for what is given."""
-    with database.write() as session:
-        first = session.get_one(Connection, connection_id)
-        session.add_all(like(first, name, **fields) for name, fields in more.items())
 
 
 def due(database: Database) -> dict[str, datetime]:
@@ -77,7 +70,7 @@ def test_companies_are_asked_soon_and_not_all_at_once(
     database: Database, connection_id: str
 ) -> None:
     tomorrow = {"reconcile_due_at": AT + timedelta(hours=20)}
-    companies(
+    add_like(
         database,
         connection_id,
         c2=tomorrow,

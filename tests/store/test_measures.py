@@ -13,8 +13,8 @@ from service.queries.measures import Measures, measure, oldest_due
 from service.store import counters
 from service.store import tokens as authorisations
 from service.store.tokens import SealedTokens
+from tests.builders import add_like
 from tests.store.delivery_rows import DeliveryRows
-from tests.store.test_heartbeats import companies
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 
@@ -176,7 +176,7 @@ def test_what_waits_for_an_outage_is_late_too(database: Database, connection_id:
 
 
 def test_companies_are_counted_by_state(database: Database, connection_id: str) -> None:
-    companies(
+    add_like(
         database,
         connection_id,
         c2={"suspended_at": AT},
@@ -199,7 +199,7 @@ def test_the_worst_companies_are_measured_by_name_and_all_are_counted(
         "ended": {"reconciled_until": ago(days=9), "state": "disconnected"},
         "elsewhere": {"reconciled_until": ago(days=9), "environment": "production"},
     }
-    companies(database, connection_id, **many, **others)
+    add_like(database, connection_id, **many, **others)
     with database.write() as session:
         session.execute(update(Connection).values(renewed_at=ago(days=9)))
         kept = Connection.id == connection_id
@@ -222,7 +222,7 @@ def test_the_worst_companies_are_measured_by_name_and_all_are_counted(
 def test_reads_runs_alerts_and_deliveries_are_counted(
     database: Database, connection_id: str
 ) -> None:
-    companies(database, connection_id, c2={})
+    add_like(database, connection_id, c2={})
     alert = {"severity": "warning", "text": "", "command": "", "since": AT, "raised_at": AT}
     with database.write() as session:
         for company, month, kind in (

@@ -4,6 +4,7 @@ import base64
 import html
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,11 +21,15 @@ from service.app import create_app
 from service.config.loading import settings_from
 from service.database.tables import Base, Connection, Document, Invoice
 from service.infactor.document_lifecycle import is_withdrawn
+from service.jobs import receiver_broker
 from service.kit.clock import now
+from service.operations.disconnect import disconnect
 from service.services import Services, build_services
 from service.simulator.app import RunningSimulator
 from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
+from service.store import connection_lifecycle
+from service.web.health.probes import probes_for
 from tests import databases
 from tests.builders import a_customer, an_invoice
 from tests.simulators import Simulators
@@ -177,6 +182,15 @@ class Place:
         return self.simulator.simulator.grants.connected(realm, datetime.now(UTC))
 
 
+def release(place: Place, *, disconnected: bool = True) -> bool:
+    """Release the first company."""
+    connection = place.connections()[0]
+    if disconnected:
+        disconnect(place.services, connection.id, "cli:me", force=False)
+    with place.services.database.write() as session:
+        return connection_lifecycle.release(session, connection.id, now())
+
+
 def said(page: str) -> str:
     """Return a page's text in one line, without its markup."""
     text = html.unescape(re.sub("<[^>]*>", " ", page.replace("<wbr>", "")))
@@ -197,6 +211,17 @@ def settings_of(simulator_url: str, database_url: str, **more: str) -> dict[str,
         "ENCRYPTION_KEYS": base64.urlsafe_b64encode(b"k" * 32).decode(),
         **more,
     }
+
+
+@contextmanager
+def receiver(database_url: str, redis_url: str) -> Iterator[TestClient]:
+    """A receiver whose background threads are left out: they would wait for what is silent."""
+    values = settings_of("http://127.0.0.1:9", database_url, REDIS_URL=redis_url)
+    services = build_services(settings_from(values), receiver_broker(redis_url))
+    client = TestClient(create_app(services))
+    client.app_state.update({"services": services, "probes": probes_for(services)})
+    yield client
+    services.close()
 
 
 @pytest.fixture

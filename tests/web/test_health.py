@@ -14,24 +14,12 @@ from service.app import create_app
 from service.config.loading import settings_from
 from service.coordination import heartbeats
 from service.database.tables import Notice
-from service.jobs import receiver_broker
 from service.kit.clock import now
 from service.services import Services, build_services
 from service.simulator.app import RunningSimulator
-from service.web.health.probes import Probe, probes_for
+from service.web.health.probes import Probe
 from tests.servers import free_port
-from tests.web.conftest import Place, settings_of
-
-
-@contextmanager
-def receiver(database_url: str, redis_url: str) -> Iterator[TestClient]:
-    """A receiver whose background threads are left out: they would wait for what is silent."""
-    values = settings_of("http://127.0.0.1:9", database_url, REDIS_URL=redis_url)
-    services = build_services(settings_from(values), receiver_broker(redis_url))
-    client = TestClient(create_app(services))
-    client.app_state.update({"services": services, "probes": probes_for(services)})
-    yield client
-    services.close()
+from tests.web.conftest import Place, receiver, settings_of
 
 
 @pytest.fixture

@@ -20,8 +20,7 @@ from service.quickbooks.webhooks import sign
 from service.store import counters
 from service.web.health.metrics import DatabaseCollector
 from tests.store.delivery_rows import DeliveryRows
-from tests.web.conftest import CONFIG, PUBLIC_URL, Place
-from tests.web.test_health import receiver
+from tests.web.conftest import CONFIG, PUBLIC_URL, Place, receiver
 from tests.workers.delivering import infactor_settings
 
 TOKEN = "a-token-of-prometheus"

@@ -8,8 +8,7 @@ from starlette.testclient import TestClient
 
 from service.kit.clock import now
 from service.web.templating import STATIC
-from tests.web.conftest import OTHER, Place, said
-from tests.web.test_released import release
+from tests.web.conftest import OTHER, Place, release, said
 
 
 @pytest.fixture

@@ -9,11 +9,10 @@ from sqlalchemy import select
 
 from service.database.tables import Document, Run
 from service.kit.clock import now
-from service.operations.disconnect import disconnect
 from service.operations.forget import forget_supplier
-from service.store import connection_lifecycle, runs
+from service.store import runs
 from tests.servers import wait_until
-from tests.web.conftest import OTHER, OURS, Place, an_invoice, said
+from tests.web.conftest import OTHER, OURS, Place, an_invoice, release, said
 from tests.web.racing import at_once, place_of, slow_company_info
 from workers.rejudging import judge_company
 from workers.runs.run import advance
@@ -43,15 +42,6 @@ def work(place: Place) -> None:
             pass
     for connection in place.connections():
         judge_company(place.services, connection.id)
-
-
-def release(place: Place, *, disconnected: bool = True) -> bool:
-    """Release the first company."""
-    connection = place.connections()[0]
-    if disconnected:
-        disconnect(place.services, connection.id, "cli:me", force=False)
-    with place.services.database.write() as session:
-        return connection_lifecycle.release(session, connection.id, now())
 
 
 def owners(place: Place) -> dict[str, str]:

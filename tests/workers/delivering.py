@@ -1,13 +1,19 @@
 """A world that delivers into Infactor's own database, and the people who decide there."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from pymongo.database import Database
 from sqlalchemy import select, update
 
 from service.database.tables import Breaker, DeliveryState, Document, Finding, Invoice, Receipt
+from service.domain import RuleCode
+from service.infactor.collection import DeliveryOrder
+from service.infactor.document_lifecycle import QUICKBOOKS_OWNED, SUPPLIER
+from service.infactor.mapped_document import MappedDocument
 from service.infactor.mapping import invoice_id
+from service.kit import exact_json
 from service.kit.clock import now
 from service.store import findings
 from service.store.infactor_outbox import with_delivery
@@ -82,6 +88,13 @@ class Delivering:
             {"invoiceId": invoice_id(REALM, quickbooks_id)}, {"$set": fields}
         )
 
+    def approved(self, *numbers: str) -> None:
+        """Let these invoices arrive, and be approved by their buyers."""
+        for number in numbers:
+            self.arrive(an_invoice(number))
+            self.decide(number, state="invoice_accepted")
+        self.poll()
+
     def register(self, email: str, kind: str = "Buyer") -> None:
         """Let somebody sign up in Infactor."""
         self.infactors.users.insert_one(
@@ -144,3 +157,25 @@ class Delivering:
         with self.world.services.database.read() as session:
             id_ = invoice_id(REALM, quickbooks_id)
             return session.get_one(Invoice, id_, options=[with_delivery()])
+
+
+def order(
+    key: str, revision: int, amount: float, hold: str | None = None, **more: Any
+) -> DeliveryOrder:
+    """Return one revision of an invoice that says its amount everywhere where one can look."""
+    exact = Decimal(amount)
+    mapped = {
+        **dict.fromkeys((*QUICKBOOKS_OWNED, *SUPPLIER), ""),
+        "invoiceAmount": exact,
+        "purchaseAmount": exact,
+        "taxAmount": exact,
+        "invoiceNo": str(amount),
+        "state": "invoice_created",
+    }
+    return DeliveryOrder(
+        key=key,
+        revision=revision,
+        mapped=MappedDocument(exact_json.encode(mapped)),
+        hold=RuleCode(hold) if hold else None,
+        **more,
+    )

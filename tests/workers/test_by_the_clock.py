@@ -12,8 +12,7 @@ from service.kit.clock import now
 from tests.servers import wait_until
 from tests.workers.database_clock import DatabaseClock
 from tests.workers.delivering import Delivering
-from tests.workers.test_schedule import count
-from tests.workers.world import World, an_invoice
+from tests.workers.world import World, an_invoice, count
 from workers.process import working
 
 OTHER_REALM = "9341455000000002"

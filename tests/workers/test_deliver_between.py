@@ -9,8 +9,7 @@ from pymongo.database import Database
 
 from service.infactor.collection import InvoiceCollection
 from service.infactor.mongo import InfactorDatabase
-from tests.workers.delivering import infactor_settings
-from tests.workers.test_deliver_races import order
+from tests.workers.delivering import infactor_settings, order
 
 
 class BeforeUpdates(monitoring.CommandListener):

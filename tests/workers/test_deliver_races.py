@@ -3,48 +3,21 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, select
 
 from service.database.tables import DeliveryState, Document, Invoice
-from service.domain import RuleCode
-from service.infactor.collection import DeliveryOrder, InvoiceCollection
-from service.infactor.document_lifecycle import QUICKBOOKS_OWNED, SUPPLIER
-from service.infactor.mapped_document import MappedDocument
+from service.infactor.collection import InvoiceCollection
 from service.infactor.mongo import InfactorDatabase
-from service.kit import exact_json
 from service.kit.clock import now
 from service.store import connections, infactor_outbox
 from tests.databases import is_waited_for
 from tests.servers import wait_until
-from tests.workers.delivering import Delivering
+from tests.workers.delivering import Delivering, order
 from tests.workers.world import an_invoice
 from workers.delivery.deliver import Delivery, DeliveryResults, order_for
-
-
-def order(
-    key: str, revision: int, amount: float, hold: str | None = None, **more: Any
-) -> DeliveryOrder:
-    """Return one revision of an invoice that says its amount everywhere where one can look."""
-    exact = Decimal(amount)
-    mapped = {
-        **dict.fromkeys((*QUICKBOOKS_OWNED, *SUPPLIER), ""),
-        "invoiceAmount": exact,
-        "purchaseAmount": exact,
-        "taxAmount": exact,
-        "invoiceNo": str(amount),
-        "state": "invoice_created",
-    }
-    return DeliveryOrder(
-        key=key,
-        revision=revision,
-        mapped=MappedDocument(exact_json.encode(mapped)),
-        hold=RuleCode(hold) if hold else None,
-        **more,
-    )
 
 
 def database_of(delivering: Delivering) -> InfactorDatabase:

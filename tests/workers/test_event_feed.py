@@ -28,8 +28,7 @@ from tests.builders import a_connection
 from tests.monitoring.listener import SECRET, Listener, listening
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings
-from tests.workers.test_rejudging import with_settings
-from tests.workers.world import World, an_invoice
+from tests.workers.world import World, an_invoice, with_settings
 from workers.event_feed import place_all, send_events
 from workers.upkeep import prune
 

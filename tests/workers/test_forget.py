@@ -28,7 +28,6 @@ from service.operations.forget import Farewell, forget_company, forget_supplier,
 from service.store import connections, sessions
 from service.store.forgetting import Forgotten
 from tests.workers.delivering import Delivering
-from tests.workers.test_lifecycle import is_granted
 from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
 from workers.company import CompanyContext
 from workers.delivery.poll import poll_documents
@@ -93,7 +92,7 @@ def test_forgetting_keeps_receipts_of_invoices_past_invoice_created(world: World
         runs=1,
         receipts={"invoice_accepted": 1},
     )
-    assert not is_granted(world)
+    assert not world.is_granted()
     for table in (Customer, Notice, Run):
         assert rows(world, table) == 0, table
     with world.services.database.read() as session:
@@ -169,7 +168,7 @@ def test_a_rehearsal_counts_the_same_and_changes_nothing(world: World) -> None:
     before = everything(world)
     foreseen, farewell = rehearse(world.services, [world.connection_id], supplier_id)
     assert everything(world) == before
-    assert is_granted(world)
+    assert world.is_granted()
     forgotten, _ = forget_company(world.services, world.connection_id, "cli:me")
     assert foreseen == [forgotten]
     assert farewell == forget_supplier(world.services, supplier_id, "cli:me")

@@ -9,8 +9,7 @@ from service.kit.clock import now
 from service.store import judging_queue
 from tests.copies import copy_row
 from tests.servers import wait_until
-from tests.workers.test_rejudging import with_settings
-from tests.workers.world import REALM, World, an_invoice, asked_for
+from tests.workers.world import REALM, World, an_invoice, asked_for, with_settings
 from workers.process import working
 from workers.rejudging import basis_of, judge_company
 

@@ -22,12 +22,6 @@ from workers.reading.by_id import CustomerReads, read_invoices
 from workers.recording.record import recording
 
 
-def is_granted(world: World) -> bool:
-    """Tell whether, for Intuit, the company is connected to the app."""
-    simulator = world.simulator.simulator
-    return simulator.grants.connected(REALM, simulator.clock.now())
-
-
 def audit(world: World) -> list[tuple[str, str, str | None, dict[str, object]]]:
     """Return who did what, the oldest first."""
     with world.services.database.read() as session:
@@ -76,7 +70,7 @@ def test_a_disconnected_company_has_no_tokens_here_and_none_at_quickbooks(world:
     assert (connection.state, connection.problem) == ("disconnected", None)
     assert (connection.access_sealed, connection.refresh_sealed) == (None, None)
     assert connection.disconnected_at is not None
-    assert not is_granted(world)
+    assert not world.is_granted()
     assert sorted(world.documents()) == ["1"]
     assert audit(world) == [("cli:me", "disconnect", world.connection_id, {"revoked": True})]
 
@@ -89,7 +83,7 @@ def test_without_a_confirmation_by_quickbooks_a_company_stays_as_it_is(world: Wo
         disconnect(world.services, world.connection_id, "cli:me", force=False)
     after = world.connection()
     assert (after.state, after.refresh_sealed) == ("connected", before.refresh_sealed)
-    assert is_granted(world)
+    assert world.is_granted()
     problem = "QuickBooks' token service is down (HTTP 503)"
     failed = ("cli:me", "disconnect failed", world.connection_id, {"why": problem})
     assert audit(world) == [failed]
@@ -113,7 +107,7 @@ def test_a_bare_refusal_of_living_tokens_is_no_confirmation(world: World) -> Non
     with pytest.raises(NotRevoked, match="did not accept the token to revoke"):
         disconnect(world.services, world.connection_id, "cli:me", force=False)
     assert world.connection().state == "connected"
-    assert is_granted(world)
+    assert world.is_granted()
 
 
 def test_a_supplier_who_connects_again_meanwhile_stays_connected(world: World) -> None:

@@ -13,7 +13,6 @@ from service.store import inbox
 from tests.databases import is_waited_for
 from tests.servers import wait_until
 from tests.workers.delivering import Delivering
-from tests.workers.test_settlements import approved
 from tests.workers.world import World, an_event, an_invoice, asked_for
 from workers.delivery.deliver import deliver_company
 from workers.schedule import Periodic, ticking
@@ -107,7 +106,7 @@ def test_a_company_is_delivered_by_one(delivering: Delivering) -> None:
 
 def test_payments_are_read_by_one(delivering: Delivering) -> None:
     world = delivering.world
-    approved(delivering, "1")
+    delivering.approved("1")
     world.pay("1")
     world.hear("Invoice", "1", "updated")
     with held(world, f"settlements:{world.connection_id}"):

@@ -1,6 +1,6 @@
 """One bad record in a page: it is stepped over, the rest flows."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,41 +10,13 @@ from service.database.tables import Notice
 from service.errors import SyncError
 from service.kit.clock import now
 from service.quickbooks import client
-from service.quickbooks.queries import PAGE
 from service.simulator.faults import SPOILS
 from service.simulator.records import Record
+from tests.workers.paging import START, fill, pages
 from tests.workers.reconciling import cannot_show, reconcile
 from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
 from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, read_page
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def fill(world: World, seconds: list[int]) -> None:
-    times = [(START + timedelta(seconds=second)).isoformat() for second in seconds]
-    world.simulator.simulator.companies[REALM].load(
-        "Invoice",
-        [
-            an_invoice(str(n + 1), MetaData={"CreateTime": t, "LastUpdatedTime": t})
-            for n, t in enumerate(times)
-        ],
-        START,
-    )
-
-
-def pages(
-    world: World, since: datetime | None = None, size: int = PAGE
-) -> tuple[list[str], list[str]]:
-    """Return the ids that all pages bring, and the places of what cannot be shown."""
-    company = CompanyContext.of(world.services, world.connection_id)
-    cursor, found, unnamed = Cursor(since, size=size), [], []
-    while not cursor.done:
-        page = read_page(company, cursor)
-        found += [read.raw["Id"] for read in page.reads.found]
-        unnamed += page.reads.unnamed
-        cursor = Cursor.from_json(page.cursor.as_json())
-    return found, unnamed
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,7 @@
 """Recorded invoices are judged again without a read: at midnight, and when the rules change."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import select
 
@@ -14,7 +12,7 @@ from service.store import infactor_outbox, judging_queue
 from tests.databases import is_waited_for
 from tests.servers import wait_until
 from tests.workers.delivering import Delivering
-from tests.workers.world import World, an_invoice, asked_for
+from tests.workers.world import World, an_invoice, asked_for, with_settings
 from workers.company import RecordedCompany
 from workers.recording.record import record_judgements
 from workers.rejudging import ask_for_judging, judge_company, judged_by
@@ -23,11 +21,6 @@ from workers.rejudging import ask_for_judging, judge_company, judged_by
 def in_days(days: int) -> str:
     """Return the day so many days from now, in UTC."""
     return (now() + timedelta(days=days)).date().isoformat()
-
-
-def with_settings(world: World, **changes: Any) -> None:
-    settings = world.services.settings.model_copy(update=changes)
-    world.services = replace(world.services, settings=settings)
 
 
 def reasons(world: World, number: str) -> tuple[list[str], list[str]]:

@@ -11,8 +11,7 @@ from service.errors import Disconnected
 from service.infactor.rules.book import parse_changes
 from service.store import connections
 from tests.servers import wait_until
-from tests.workers.test_rejudging import with_settings
-from tests.workers.world import World, a_customer, an_event, an_invoice, asked_for
+from tests.workers.world import World, a_customer, an_event, an_invoice, asked_for, with_settings
 from workers.company import RecordedCompany
 from workers.process import working
 from workers.recording import invoice_batch

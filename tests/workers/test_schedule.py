@@ -5,11 +5,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import select
 
 from service.database.tables import (
     Alert,
-    Base,
     Connection,
     Counter,
     FeedEvent,
@@ -31,7 +30,7 @@ from tests.servers import wait_until
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, seen_once
 from tests.workers.reconciling import set_connection
-from tests.workers.world import REALM, World, an_invoice
+from tests.workers.world import REALM, World, an_invoice, count
 from workers.process import working
 from workers.schedule import PERIODIC, Clocks, Periodic
 
@@ -54,12 +53,6 @@ SECONDS = {
     "prune": 3600,
     "habits": 21600,
 }
-
-
-def count(world: World, table: type[Base], *where: ColumnElement[bool]) -> int:
-    with world.services.database.read() as session:
-        rows = select(func.count()).select_from(table).where(*where)
-        return session.execute(rows).scalar_one()
 
 
 def let_time_pass(world: World, seconds: dict[str, int]) -> None:

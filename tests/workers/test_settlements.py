@@ -10,13 +10,6 @@ from tests.workers.world import World, an_invoice, asked_for
 from workers.settlements import ask_for_settlements, explain_payments
 
 
-def approved(delivering: Delivering, *numbers: str) -> None:
-    for number in numbers:
-        delivering.arrive(an_invoice(number))
-        delivering.decide(number, state="invoice_accepted")
-    delivering.poll()
-
-
 def asked(delivering: Delivering) -> list[str]:
     """Return for which companies the periodic job asks for payments."""
     broker = delivering.world.services.jobs.broker
@@ -39,7 +32,7 @@ def settled(delivering: Delivering) -> list[tuple[Any, ...]]:
 
 def test_who_paid_when_and_how_much_is_read_once(delivering: Delivering) -> None:
     world = delivering.world
-    approved(delivering, "1", "2")
+    delivering.approved("1", "2")
     assert asked(delivering) == []
     world.pay("1", 40.0)
     world.hear("Invoice", "1", "updated")
@@ -57,7 +50,7 @@ def test_who_paid_when_and_how_much_is_read_once(delivering: Delivering) -> None
 
 def test_many_payments_are_read_at_once(delivering: Delivering) -> None:
     world = delivering.world
-    approved(delivering, "1", "2", "3")
+    delivering.approved("1", "2", "3")
     for number in ("1", "2", "3"):
         world.pay(number)
         world.hear("Invoice", number, "updated")
@@ -128,7 +121,7 @@ def test_cash_credit_note_and_write_off_are_three_findings_of_what_was_read_once
     delivering: Delivering,
 ) -> None:
     world = delivering.world
-    approved(delivering, "1", "2", "3")
+    delivering.approved("1", "2", "3")
     credits(world)
     applied(delivering, "1", link("CreditMemo", "50", 30.0), link("JournalEntry", "60", 20.0))
     applied(delivering, "2", link("CreditMemo", "50", 30.0))
@@ -154,7 +147,7 @@ def test_cash_credit_note_and_write_off_are_three_findings_of_what_was_read_once
 
 def test_one_that_quickbooks_cannot_show_keeps_back_no_other(delivering: Delivering) -> None:
     world = delivering.world
-    approved(delivering, "1", "2")
+    delivering.approved("1", "2")
     credits(world)
     applied(delivering, "1", link("CreditMemo", "50", 30.0))
     applied(delivering, "2")
@@ -171,7 +164,7 @@ def test_one_that_quickbooks_cannot_show_keeps_back_no_other(delivering: Deliver
 
 def test_what_is_known_of_one_that_cannot_be_shown_any_more_stays(delivering: Delivering) -> None:
     world = delivering.world
-    approved(delivering, "1")
+    delivering.approved("1")
     credits(world)
     applied(delivering, "1", link("CreditMemo", "50", 30.0))
     explain(delivering)
@@ -190,7 +183,7 @@ def test_what_is_known_of_one_that_cannot_be_shown_any_more_stays(delivering: De
 
 def test_an_answer_that_broke_off_closes_nothing(delivering: Delivering) -> None:
     world = delivering.world
-    approved(delivering, "1")
+    delivering.approved("1")
     applied(delivering, "1")
     explain(delivering)
     delivering.arrive(again("a"))
@@ -204,7 +197,7 @@ def test_an_answer_that_broke_off_closes_nothing(delivering: Delivering) -> None
 
 def test_an_invoice_that_is_unpaid_again_has_no_payment_any_more(delivering: Delivering) -> None:
     world = delivering.world
-    approved(delivering, "1")
+    delivering.approved("1")
     credits(world)
     applied(delivering, "1")
     explain(delivering)
@@ -229,7 +222,7 @@ def test_what_nobody_approved_is_not_read_for(delivering: Delivering) -> None:
 
 def test_payments_that_cannot_be_read_now_are_read_later(delivering: Delivering) -> None:
     world = delivering.world
-    approved(delivering, "1")
+    delivering.approved("1")
     world.pay("1")
     world.hear("Invoice", "1", "updated")
     world.faults({"kind": "query", "status": 503})

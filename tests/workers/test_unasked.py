@@ -8,8 +8,8 @@ import pytest
 from service.kit.clock import now
 from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
+from tests.workers.paging import START, fill, pages
 from tests.workers.reconciling import reconcile
-from tests.workers.test_poison import START, fill, pages
 from tests.workers.world import REALM, World, a_customer, an_invoice
 from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, read_page

@@ -14,12 +14,22 @@ import httpx
 import pytest
 from dramatiq import Broker, Message
 from dramatiq.brokers.stub import StubBroker
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import ColumnElement, delete, func, select, text, update
 from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.config.loading import settings_from
-from service.database.tables import Connection, Customer, Lease, Notice, Pace, Reads, Revision, Run
+from service.database.tables import (
+    Base,
+    Connection,
+    Customer,
+    Lease,
+    Notice,
+    Pace,
+    Reads,
+    Revision,
+    Run,
+)
 from service.database.types import database_now
 from service.infactor.document_lifecycle import is_withdrawn
 from service.infactor.rules.book import RuleChange, rule_book
@@ -213,6 +223,11 @@ class World:
         """Return how many reads QuickBooks has served."""
         served = self.http.get(f"{self.simulator.url}/_sim/calls").json()
         return int(served["by_kind"].get(kind, 0) if kind else served["total"])
+
+    def is_granted(self) -> bool:
+        """Tell whether, for Intuit, the company is connected to the app."""
+        simulator = self.simulator.simulator
+        return simulator.grants.connected(REALM, simulator.clock.now())
 
     def forget_calls(self) -> None:
         """Count reads from now on."""
@@ -483,6 +498,19 @@ def asked_for(broker: Broker, *, delayed: bool = False) -> list[tuple[str, Any]]
     names = broker.get_declared_delay_queues() if delayed else broker.get_declared_queues()
     messages = [Message.decode(raw) for name in names for raw in list(broker.queues[name].queue)]
     return [(message.actor_name, *message.kwargs.values()) for message in messages]
+
+
+def with_settings(world: World, **changes: Any) -> None:
+    """Let the service have these settings from now on."""
+    settings = world.services.settings.model_copy(update=changes)
+    world.services = replace(world.services, settings=settings)
+
+
+def count(world: World, table: type[Base], *where: ColumnElement[bool]) -> int:
+    """Return how many rows of a table these conditions hold for."""
+    with world.services.database.read() as session:
+        rows = select(func.count()).select_from(table).where(*where)
+        return session.execute(rows).scalar_one()
 
 
 def build(simulator: RunningSimulator, database_url: str, **more: str) -> World:

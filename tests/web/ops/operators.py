@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from starlette.testclient import TestClient
 
-from service.database.tables import Sample
+from service.database.tables import Notice, Sample
 from service.kit.clock import now
 from service.kit.passwords import hashed
 from service.queries import measures
@@ -92,6 +92,27 @@ def add_finding(place: Place, company: str, severity: str, **fields: Any) -> int
         session.add(finding)
         session.flush()
         return finding.id
+
+
+def add_notice(place: Place, connection_id: str | None, status: str, **fields: Any) -> int:
+    """Add a notice of invoice 1; return its id."""
+    given = {
+        "entity": "Invoice",
+        "entity_id": "1",
+        "operation": "updated",
+        "received_at": now(),
+        "format": "cloudevents",
+        **fields,
+    }
+    with place.services.database.write() as session:
+        notice = Notice(
+            connection_id=connection_id,
+            status=status,
+            **given,
+        )
+        session.add(notice)
+        session.flush()
+        return notice.id
 
 
 def add_companies(

@@ -13,9 +13,9 @@ from service.monitoring.condition import Condition
 from service.monitoring.pages import TITLES, page_of
 from service.web.ops.overview import alarm_of
 from tests.builders import like
+from tests.conditions import causes
 from tests.servers import away
 from tests.store.delivery_rows import DeliveryRows
-from tests.test_guide import causes
 from tests.web.conftest import Place, said
 from tests.web.ops.operators import add_companies, add_samples, entry, live_address
 

@@ -9,8 +9,7 @@ from starlette.testclient import TestClient
 from service.database.tables import NoticeAttempt
 from service.kit.clock import now
 from tests.web.conftest import OURS, Place, said
-from tests.web.ops.operators import audited, flash_in, live_address
-from tests.web.ops.test_events import add
+from tests.web.ops.operators import add_notice, audited, flash_in, live_address
 
 
 def test_an_event_has_a_page_with_all_that_is_known_of_it(
@@ -19,7 +18,7 @@ def test_an_event_has_a_page_with_all_that_is_known_of_it(
     at = now() - timedelta(minutes=5)
     facts = {"event_id": "e-1", "webhook_id": "a" * 32, "duplicates": 1, "changed_at": at}
     failed = {"error_class": "Unmappable", "error_message": "No <total>", "intuit_tid": "t-2"}
-    one = add(
+    one = add_notice(
         place, company, "failed", handled_at=at, due_at=at + timedelta(hours=1), **facts, **failed
     )
     with place.services.database.write() as session:
@@ -66,10 +65,10 @@ def test_the_attempt_that_succeeded_is_the_first(
 ) -> None:
     at = now() - timedelta(minutes=5)
     times = {"last_attempt_at": at, "handled_at": at + timedelta(seconds=1.5)}
-    one = add(place, company, "done", reason="refreshed", attempts=1, **times)
+    one = add_notice(place, company, "done", reason="refreshed", attempts=1, **times)
     words = said(browser.get(f"/ops/events/{one}").text)
     assert "Done refreshed 1.5 s" in words
-    two = add(place, company, "pending", claimed_by="worker", last_attempt_at=at, attempts=1)
+    two = add_notice(place, company, "pending", claimed_by="worker", last_attempt_at=at, attempts=1)
     words = said(browser.get(f"/ops/events/{two}").text)
     assert "It is being worked on." in words
     assert "UTC Under way - -" in words
@@ -86,7 +85,7 @@ def test_the_attempt_that_succeeded_is_the_first(
 def test_without_an_attempt_it_says_why(
     place: Place, company: str, browser: TestClient, status: str, told: str
 ) -> None:
-    assert told in said(browser.get(f"/ops/events/{add(place, company, status)}").text)
+    assert told in said(browser.get(f"/ops/events/{add_notice(place, company, status)}").text)
 
 
 def test_a_kept_body_is_shown_without_secrets(place: Place, browser: TestClient) -> None:
@@ -94,13 +93,13 @@ def test_a_kept_body_is_shown_without_secrets(place: Place, browser: TestClient)
     vault = place.services.vault
     sealed = {"dedupe_key": "k1", "body_sealed": vault.seal(json.dumps(body), "k1")}
     about = {"entity": None, "entity_id": None, "operation": None, "format": "unknown"}
-    one = add(place, None, "ignored", reason="unknown format", **sealed, **about)
+    one = add_notice(place, None, "ignored", reason="unknown format", **sealed, **about)
     page = browser.get(f"/ops/events/{one}").text
     assert said(page.split("<pre")[1].split(">", 1)[1].split("</pre>")[0]) == (
         '{ "hello": [ 1, { "realmId": "…", "accessToken": "…" } ], "amount": 1.5 }'
     )
     text = {"dedupe_key": "k2", "body_sealed": vault.seal(f"<odd> {OURS}", "k2")}
-    two = add(place, None, "ignored", reason="not JSON", **text, **about)
+    two = add_notice(place, None, "ignored", reason="not JSON", **text, **about)
     assert "&lt;odd&gt; (id)</pre>" in browser.get(f"/ops/events/{two}").text
     assert OURS not in page
     body = {"foo": f"company {OURS}", OURS: [OURS, 9341455000000001], "authHeader": "Bearer abc"}
@@ -114,19 +113,19 @@ def test_a_kept_body_is_shown_without_secrets(place: Place, browser: TestClient)
         ),
     ):
         sealed = {"dedupe_key": key, "body_sealed": vault.seal(sent, key)}
-        one = add(place, None, "ignored", reason="not JSON", **sealed, **about)
+        one = add_notice(place, None, "ignored", reason="not JSON", **sealed, **about)
         kept = (
             "<pre" + browser.get(f"/ops/events/{one}").text.split("<pre")[1].split("</section>")[0]
         )
         assert left in kept.replace("&#34;", '"')
         assert not [secret for secret in (OURS, "9341", "1935", "abc") if secret in kept]
-    other = add(place, None, "ignored", **{**text, "dedupe_key": "k3"}, **about)
+    other = add_notice(place, None, "ignored", **{**text, "dedupe_key": "k3"}, **about)
     words = said(browser.get(f"/ops/events/{other}").text)
     assert "It cannot be opened" in words
 
 
 def test_it_is_retried_from_its_page(place: Place, company: str, browser: TestClient) -> None:
-    one, other = add(place, company, "failed"), add(place, company, "failed")
+    one, other = add_notice(place, company, "failed"), add_notice(place, company, "failed")
     answer = browser.post(f"/ops/events/{one}/replay")
     assert answer.headers["location"] == f"/ops/events/{one}"
     page = browser.get(f"/ops/events/{one}").text
@@ -146,7 +145,7 @@ def test_it_is_retried_from_its_page(place: Place, company: str, browser: TestCl
 def test_an_event_of_another_environment_is_as_unknown_as_none(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    one = add(place, company, "failed")
+    one = add_notice(place, company, "failed")
     place.do("UPDATE connections SET environment = 'production'")
     for unknown in (one, 4711, 0, "x"):
         assert browser.get(f"/ops/events/{unknown}").status_code == 404

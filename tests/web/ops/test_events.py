@@ -2,7 +2,6 @@
 
 import re
 from datetime import timedelta
-from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +14,14 @@ from service.database.tables import AuditEntry, Notice
 from service.domain import OwnNotice
 from service.kit.clock import now
 from tests.web.conftest import Place, said
-from tests.web.ops.operators import add_companies, add_finding, audited, flash_in, live_address
+from tests.web.ops.operators import (
+    add_companies,
+    add_finding,
+    add_notice,
+    audited,
+    flash_in,
+    live_address,
+)
 
 
 @pytest.fixture
@@ -23,27 +29,6 @@ def company(place: Place, company: str) -> str:
     """The connection of a company that was imported, without a notice."""
     place.do("DELETE FROM notices")
     return company
-
-
-def add(place: Place, connection_id: str | None, status: str, **fields: Any) -> int:
-    """Add a notice of invoice 1; return its id."""
-    given = {
-        "entity": "Invoice",
-        "entity_id": "1",
-        "operation": "updated",
-        "received_at": now(),
-        "format": "cloudevents",
-        **fields,
-    }
-    with place.services.database.write() as session:
-        notice = Notice(
-            connection_id=connection_id,
-            status=status,
-            **given,
-        )
-        session.add(notice)
-        session.flush()
-        return notice.id
 
 
 def shown(page: str) -> list[int]:
@@ -54,9 +39,9 @@ def shown(page: str) -> list[int]:
 def test_of_what_was_decided_before_the_findings_are_told(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    add(place, company, "done", reason="not withdrawn: already decided in Infactor")
-    add(place, company, "failed")
-    add(place, company, "done", entity_id="2", reason="refreshed")
+    add_notice(place, company, "done", reason="not withdrawn: already decided in Infactor")
+    add_notice(place, company, "failed")
+    add_notice(place, company, "done", entity_id="2", reason="refreshed")
     words = "See its findings"
     assert words not in browser.get("/ops/events").text
     add_finding(place, company, "critical")
@@ -89,7 +74,7 @@ def replayed(browser: TestClient, *ids: int, **form: str) -> tuple[str, str]:
 def test_the_way_back_leads_to_the_list_that_one_came_from(
     place: Place, company: str, browser: TestClient, where: str
 ) -> None:
-    notice_id = add(place, company, "failed")
+    notice_id = add_notice(place, company, "failed")
     form = dict(part.split("=") for part in where.split("&"))
     back = replayed(browser, notice_id, **form)[0]
     assert set(where.split("&")) <= set(back.partition("?")[2].split("&"))
@@ -108,7 +93,7 @@ def test_without_a_notice_the_page_says_where_to_look(browser: TestClient) -> No
 def test_a_failed_notice_says_why_how_often_and_intuits_id(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    add(
+    add_notice(
         place,
         company,
         "failed",
@@ -127,7 +112,7 @@ def test_a_failed_notice_says_why_how_often_and_intuits_id(
 def test_one_can_look_at_notices_of_one_status(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    ids = {s: add(place, company, s) for s in ("pending", "done", "failed", "ignored")}
+    ids = {s: add_notice(place, company, s) for s in ("pending", "done", "failed", "ignored")}
     for status, notice_id in ids.items():
         assert shown(browser.get(f"/ops/events?status={status}").text) == [notice_id]
     assert shown(browser.get("/ops/events").text) == sorted(ids.values(), reverse=True)
@@ -141,10 +126,10 @@ def test_what_is_stuck_is_what_the_alarm_counts_and_begins_with_the_oldest(
     place.do("UPDATE connections SET renewed_at = '2026-01-01 00:00:00.000000'")
     add_companies(place, ["Paused"])
     place.do("UPDATE connections SET suspended_at = connected_at WHERE id = 'c0'")
-    ids = [add(place, company, "pending", received_at=long_ago) for _ in range(52)]
-    add(place, company, "pending")  # has just come
-    add(place, "c0", "pending", received_at=long_ago)  # nobody may work on it
-    add(place, company, "done", received_at=long_ago)
+    ids = [add_notice(place, company, "pending", received_at=long_ago) for _ in range(52)]
+    add_notice(place, company, "pending")  # has just come
+    add_notice(place, "c0", "pending", received_at=long_ago)  # nobody may work on it
+    add_notice(place, company, "done", received_at=long_ago)
     with place.services.database.write() as session:
         heartbeats.beat(session, "clock")
     page = browser.get("/ops/").text
@@ -166,8 +151,8 @@ def test_what_is_stuck_says_what_to_do_and_offers_nothing_else(
 ) -> None:
     place.do("UPDATE connections SET renewed_at = '2026-01-01 00:00:00.000000'")
     long_ago, soon = now() - timedelta(hours=1), now() + timedelta(minutes=1)
-    add(place, company, "pending", received_at=long_ago, due_at=long_ago)
-    add(place, company, "pending", received_at=long_ago, due_at=soon, attempts=3)
+    add_notice(place, company, "pending", received_at=long_ago, due_at=long_ago)
+    add_notice(place, company, "pending", received_at=long_ago, due_at=soon, attempts=3)
     page = browser.get("/ops/events?status=stuck").text
     advice = "Those with an error: QuickBooks answered so; check the company. Those without"
     assert advice in said(page)
@@ -177,13 +162,13 @@ def test_what_is_stuck_says_what_to_do_and_offers_nothing_else(
     assert "was due" in first
     assert "next try" not in first
     assert "next try" in second
-    add(place, company, "failed")
+    add_notice(place, company, "failed")
     assert "Choose" in browser.get("/ops/events").text
     assert advice not in said(browser.get("/ops/events").text)
 
 
 def test_fifty_notices_are_a_page(place: Place, company: str, browser: TestClient) -> None:
-    ids = [add(place, company, "done") for _ in range(101)]
+    ids = [add_notice(place, company, "done") for _ in range(101)]
     pages, address = [], "/ops/events"
     for _ in range(3):
         page = browser.get(address).text
@@ -198,8 +183,8 @@ def test_fifty_notices_are_a_page(place: Place, company: str, browser: TestClien
 def test_a_search_finds_by_every_id_and_by_company(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    mine = add(place, company, "done", webhook_id="d" * 32, intuit_tid="1-abc")
-    other = add(place, None, "pending", entity_id="77")
+    mine = add_notice(place, company, "done", webhook_id="d" * 32, intuit_tid="1-abc")
+    other = add_notice(place, None, "pending", entity_id="77")
     place.do("UPDATE invoices SET doc_number = 'INV-2026/1'")
     for text in ("INV-2026/1", "1", "d" * 32, "1-abc", "our <b>", "BOOKS"):
         assert found(browser, text) == [mine], text
@@ -230,8 +215,8 @@ def test_an_odd_address_is_a_page_all_the_same(browser: TestClient, odd: str) ->
 def test_a_selection_is_retried_and_nothing_else(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    first, second, third = (add(place, company, s) for s in ("failed", "done", "failed"))
-    ignored, pending = add(place, company, "ignored"), add(place, company, "pending")
+    first, second, third = (add_notice(place, company, s) for s in ("failed", "done", "failed"))
+    ignored, pending = add_notice(place, company, "ignored"), add_notice(place, company, "pending")
     where, told = replayed(browser, first, second, ignored, pending, status="failed", before="99")
     assert where == "/ops/events?status=failed&before=99"
     assert told == "2 events will be retried."
@@ -251,7 +236,7 @@ def test_a_selection_is_retried_and_nothing_else(
 def test_one_notice_is_retried_by_its_number(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    one = add(place, company, "failed")
+    one = add_notice(place, company, "failed")
     assert replayed(browser, one)[1] == "1 event will be retried."
     assert place.only("SELECT details FROM audit ORDER BY id DESC LIMIT 1") == (
         f'{{"events":1,"companies":1,"event":{one}}}'
@@ -261,8 +246,8 @@ def test_one_notice_is_retried_by_its_number(
 def test_all_failed_notices_of_a_page_are_retried_at_once(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    ids = [add(place, company, "failed") for _ in range(52)]
-    unknown = add(place, None, "failed")
+    ids = [add_notice(place, company, "failed") for _ in range(52)]
+    unknown = add_notice(place, None, "failed")
     page = browser.get("/ops/events?status=failed").text
     assert page.count('name="all" value="yes">Retry all on this page') == 2  # above and below
     shown_ids = re.findall('name="shown" value="([0-9]+)"', page)
@@ -274,7 +259,7 @@ def test_all_failed_notices_of_a_page_are_retried_at_once(
     assert flash_in(page) == "49 events will be retried."
     assert shown(page) == [unknown, *ids[2::-1]]
     assert page.count("Retry all on this page") == 1
-    add(place, company, "done")
+    add_notice(place, company, "done")
     for elsewhere in ("", "?status=done"):
         page = browser.get(f"/ops/events{elsewhere}").text
         assert "Retry selected" in page
@@ -285,7 +270,7 @@ def test_all_failed_notices_of_a_page_are_retried_at_once(
 def test_without_a_choice_nothing_is_retried(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    failed = add(place, company, "failed")
+    failed = add_notice(place, company, "failed")
     assert replayed(browser)[1].startswith("Nothing to retry")
     assert status_of(place, failed) == "failed"
     assert audited(place)[1:] == []
@@ -294,7 +279,7 @@ def test_without_a_choice_nothing_is_retried(
 def test_a_notice_of_another_environment_is_not_retried(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    failed = add(place, company, "failed")
+    failed = add_notice(place, company, "failed")
     place.do("UPDATE connections SET environment = 'production'")
     assert replayed(browser, failed)[1].startswith("Nothing to retry")
     assert status_of(place, failed) == "failed"
@@ -312,7 +297,7 @@ class TestOnPostgreSQL:
     def test_every_page_and_the_replay_of_a_selection_work(
         self, place: Place, company: str, browser: TestClient
     ) -> None:
-        failed = add(place, company, "failed", intuit_tid="1-abc", webhook_id="e" * 32)
+        failed = add_notice(place, company, "failed", intuit_tid="1-abc", webhook_id="e" * 32)
         add_finding(place, company, "critical")
         pages = ("", "?range=30d", "connections", "findings", "events?status=stuck")
         for page in (*pages, f"connections/{company}", f"findings?company={company}"):
@@ -328,9 +313,9 @@ class TestOnPostgreSQL:
 def test_a_notice_calls_its_invoice_as_people_do(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    add(place, company, "done", entity_id="1", operation="created")
-    add(place, company, "done", entity_id="77")
-    add(place, company, "done", entity="Customer", entity_id="1")
+    add_notice(place, company, "done", entity_id="1", operation="created")
+    add_notice(place, company, "done", entity_id="77")
+    add_notice(place, company, "done", entity="Customer", entity_id="1")
     page = said(browser.get("/ops/events").text)
     assert "Invoice 101 created Id 1 · no. " in page
     assert "Invoice 77 updated no. " in page
@@ -351,7 +336,7 @@ def test_what_the_service_asks_itself_is_told_in_words(
     place: Place, company: str, browser: TestClient, entity: str, operation: str, words: str
 ) -> None:
     entity_id = "1" if entity == "Invoice" else None
-    add(
+    add_notice(
         place,
         company,
         "done",
@@ -366,7 +351,7 @@ def test_what_the_service_asks_itself_is_told_in_words(
 def test_what_quickbooks_cannot_show_says_where_it_is_and_what_to_do(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    unreadable = add(
+    unreadable = add_notice(
         place,
         company,
         "failed",
@@ -401,11 +386,11 @@ def test_an_open_page_says_once_that_something_has_changed(
     place.do("UPDATE connections SET renewed_at = '2026-01-01 00:00:00.000000'")
     long_ago = now() - timedelta(hours=1)
     status = "pending" if "stuck" in query else "failed"
-    add(place, company, status, received_at=long_ago)
+    add_notice(place, company, status, received_at=long_ago)
     address = live_address(browser.get(f"/ops/events{query}").text)
     assert address.startswith("/ops/events/live?")
     assert browser.get(address).status_code == 204
-    add(place, company, status, received_at=long_ago)
+    add_notice(place, company, status, received_at=long_ago)
     answer = browser.get(address)
     assert answer.status_code == 286  # htmx shows it and asks no more
     assert said(answer.text) == "Something has changed here. Show what is new"
@@ -418,8 +403,8 @@ def test_notices_of_another_environment_are_neither_listed_nor_counted(
     place.do("UPDATE connections SET environment = 'production'")
     for status in ("failed", "pending"):
         for _ in range(12):
-            add(place, company, status, handled_at=now())
-    add(place, None, "failed", handled_at=now())  # whose that is nobody knows
+            add_notice(place, company, status, handled_at=now())
+    add_notice(place, None, "failed", handled_at=now())  # whose that is nobody knows
     assert len(shown(browser.get("/ops/events").text)) == 1
     overview = said(browser.get("/ops/").text)
     assert "Nothing is wrong." in overview
