@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -69,13 +70,32 @@ def freeze() -> None:
 def select(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Go by folders, the long ones first; with --fast, leave out what needs a server.
 
-    Within its folder each file stays where chance has put it.
+    Within its folder each file stays where chance has put it. Of several processes each begins with
+    long ones.
     """
     if config.getoption("--fast"):
         left_out = [item for item in items if _is_slow(item)]
         items[:] = [item for item in items if not _is_slow(item)]
         config.hook.pytest_deselected(items=left_out)
     items.sort(key=lambda item: (_turn(item.nodeid), _folder(item.nodeid)))
+    if hasattr(config, "workerinput"):
+        items[:] = _dealt(items, config.workerinput["workercount"])
+
+
+def _dealt(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
+    """Give each process its share of the long files: pytest-xdist hands out the first nth of all
+    tests, the next nth and so on, so one process had nearly all of them, and the last to itself.
+    """
+    long = [item for item in items if _turn(item.nodeid) < len(_LONG)]
+    files = dict.fromkeys(item.path for item in long)
+    owner = {path: number % processes for number, path in enumerate(files)}
+    others = iter(items[len(long) :])
+    dealt: list[pytest.Item] = []
+    for number in range(processes):
+        size = (len(items) - len(dealt)) // (processes - number)
+        own = [item for item in long if owner[item.path] == number]
+        dealt += [*own, *islice(others, max(0, size - len(own)))]
+    return [*dealt, *others]
 
 
 def _turn(nodeid: str) -> int:

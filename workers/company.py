@@ -81,10 +81,10 @@ class CompanyContext(RecordedCompany):
             owner = connections.supplier(session, connection.supplier_id)
         if owner is None:
             raise Disconnected("the connection has no supplier")
-        return cls.read(services, connection, owner, purpose)
+        return cls.from_rows(services, connection, owner, purpose)
 
     @classmethod
-    def read(
+    def from_rows(
         cls,
         services: Services,
         connection: Connection,

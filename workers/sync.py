@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from service.coordination.leases import JoinedLease
 from service.database.engine import after_commit
-from service.database.tables import Connection, Notice, Supplier
+from service.database.tables import Notice
 from service.domain import OwnNotice, RevisionCause
 from service.errors import (
     Barred,
@@ -335,11 +335,14 @@ def sync_company(services: Services, connection_id: str) -> None:
 
 @dataclass(frozen=True)
 class Claimed:
-    """The notices that a turn is about, and the rows of their company when they were claimed."""
+    """The notices that a turn is about, and their company as it was when they were claimed.
+
+    `failures`: how many turns of the company failed, one after the other, before this one.
+    """
 
     notices: Sequence[Notice]
-    connection: Connection
-    supplier: Supplier
+    company: CompanyContext
+    failures: int
 
 
 class Turn:
@@ -352,24 +355,37 @@ class Turn:
         self.services = services
         self.connection_id = connection_id
         self._lease = lease
-        self._environment = services.settings.quickbooks_environment
+        self._company = (connection_id, services.settings.quickbooks_environment)
 
     def begin(self) -> Claimed | None:
         """Take the lease and claim what is due; None if there is nothing to work on now.
 
-        Where it may be taken only later, that is asked for.
+        Where it may be taken only later, that is asked for. If the company's row cannot be opened,
+        ConfigurationError is raised, and nothing was claimed.
         """
         with self.services.database.write() as session:
-            found = inbox.due_company(session, self.connection_id, self._environment, now())
-            if found is None:
+            if not inbox.is_company_due(session, *self._company, now()):
                 return None
             if not self._lease.take(session):
                 self._ask_again(session, self._lease.wait_seconds(session))
                 return None
-            owner = self.services.leases.owner
-            batch, hopeless = inbox.claim(session, self.connection_id, owner, now())
-            mark_failed(session, hopeless, _LOST)
-        return Claimed(batch, *found) if batch else None
+            claimed = self._claim(session)
+            if claimed is None:
+                with self.ending(session):
+                    pass
+        return claimed
+
+    def _claim(self, session: Session) -> Claimed | None:
+        # Who waited for the lease sees only now what the turn before has left.
+        found = inbox.due_company(session, *self._company, now())
+        if found is None:
+            return None
+        connection, supplier = found
+        company = CompanyContext.from_rows(self.services, connection, supplier)
+        owner = self.services.leases.owner
+        batch, hopeless = inbox.claim(session, self.connection_id, owner, now())
+        mark_failed(session, hopeless, _LOST)
+        return Claimed(batch, company, connection.failures) if batch else None
 
     @contextmanager
     def ending(self, session: Session) -> Iterator[None]:
@@ -380,7 +396,7 @@ class Turn:
         """
         wait = self._lease.release(session)
         yield
-        if inbox.is_company_due(session, self.connection_id, self._environment, now()):
+        if inbox.is_company_due(session, *self._company, now()):
             self._ask_again(session, wait)
 
     def _ask_again(self, session: Session, wait: float | None) -> None:
@@ -396,15 +412,16 @@ class Turn:
 
 def _sync(turn: Turn, claimed: Claimed) -> None:
     services, batch = turn.services, claimed.notices
-    company = CompanyContext.read(services, claimed.connection, claimed.supplier)
     try:
         with tracing.work("company.sync", turn.connection_id, partial(_invoices_by_webhook, batch)):
-            Batch(company, batch, turn).work()
+            Batch(claimed.company, batch, turn).work()
     except Disconnected as e:
-        with services.database.write() as session, turn.ending(session):
-            inbox.retry(session, [notice.id for notice in batch], e, now(), now())
+        with services.database.write() as session:
+            connections.lock(session, turn.connection_id)  # before the notices, as others do
+            with turn.ending(session):
+                inbox.retry(session, [notice.id for notice in batch], e, now(), now())
     except SyncError as e:
-        _fail(turn, batch, e, claimed.connection.failures)
+        _fail(turn, batch, e, claimed.failures)
     except (Exception, TimeLimitExceeded) as e:
         insist(partial(_fail_unexpectedly, services, batch, e))
         raise

@@ -99,7 +99,10 @@ _RELEASE = (
 
 
 def wait_seconds(session: Session, name: str, spacing: float) -> float | None:
-    """Return the seconds until `name` may be taken by its spacing; None while somebody holds it."""
+    """Return the seconds until `name` may be taken by its spacing; None while somebody holds it.
+
+    Waits for the transaction in which another takes it or gives it back at this moment.
+    """
     row = session.execute(_LOOK, {"lease": name}).first()
     if row is None:
         return 0.0
@@ -107,8 +110,10 @@ def wait_seconds(session: Session, name: str, spacing: float) -> float | None:
     return None if held else _left(taken, spacing)
 
 
-_LOOK = select(~is_over(Lease.until), Lease.taken_at - database_now()).where(
-    Lease.name == bindparam("lease")
+_LOOK = (
+    select(~is_over(Lease.until), Lease.taken_at - database_now())
+    .where(Lease.name == bindparam("lease"))
+    .with_for_update()
 )
 
 
@@ -155,11 +160,11 @@ class HeldLeases:
     def hold(self, name: str, *, spacing: float = 0.0) -> Iterator[bool]:
         """Give True while this block alone has the lease, False if somebody else has it."""
         with self._database.statement() as session:
-            mine = self._acquire(session, name, spacing)
+            mine = self.acquire(session, name, spacing)
         if not mine:
             yield False
             return
-        self._extend(name)
+        self.keep_alive(name)
         try:
             yield True
         finally:
@@ -178,21 +183,23 @@ class HeldLeases:
             if lease.is_held:
                 self._give_back(name)
 
-    def _acquire(self, session: Session, name: str, spacing: float) -> bool:
+    def acquire(self, session: Session, name: str, spacing: float) -> bool:
+        """Take the lease for this process; False also where another thread of it has the lease."""
         return self._free_here(name) and acquire(session, name, self.owner, spacing=spacing)
 
-    def _extend(self, name: str) -> None:
+    def keep_alive(self, name: str) -> None:
         """Let the heartbeat extend the lease from now on."""
         with self._lock:
             self._names.add(name)
 
-    def _forget(self, name: str) -> None:
+    def let_go(self, name: str) -> None:
+        """Let the heartbeat extend it no more."""
         with self._lock:
             self._names.discard(name)
 
     def _give_back(self, name: str) -> None:
         """Release the lease, over a new connection if the first one has gone; else it lapses."""
-        self._forget(name)
+        self.let_go(name)
         for is_last in (False, True):
             try:
                 with self._database.statement() as session:
@@ -242,7 +249,7 @@ class JoinedLease:
 
         Waits for the transaction in which another gives it back at this moment.
         """
-        if not self._leases._acquire(session, self._name, self._spacing):
+        if not self._leases.acquire(session, self._name, self._spacing):
             return False
         after_commit(session, self._note_taken)
         return True
@@ -260,8 +267,8 @@ class JoinedLease:
 
     def _note_taken(self) -> None:
         self.is_held = True
-        self._leases._extend(self._name)
+        self._leases.keep_alive(self._name)
 
     def _note_released(self) -> None:
         self.is_held = False
-        self._leases._forget(self._name)
+        self._leases.let_go(self._name)

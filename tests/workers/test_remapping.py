@@ -11,11 +11,13 @@ from service.errors import Disconnected
 from service.infactor.rules.book import parse_changes
 from service.store import connections
 from tests.servers import wait_until
+from tests.workers.reconciling import set_connection
 from tests.workers.world import World, a_customer, an_event, an_invoice, asked_for, with_settings
-from workers.company import RecordedCompany
+from workers.company import CompanyContext, RecordedCompany
 from workers.process import working
+from workers.reading.by_id import CustomerReads, read_invoices
 from workers.recording import invoice_batch
-from workers.recording.record import record_remapped
+from workers.recording.record import record_remapped, rehearse
 from workers.rejudging import ask_for_judging, judge_company
 
 pytestmark = pytest.mark.both_databases("the statements are its own")
@@ -90,6 +92,23 @@ def test_a_batch_that_is_cut_off_is_done_again_and_no_other(large: World) -> Non
     large.judge()
     assert emails(large) == [NEW] * 5
     assert causes(large) == ["customer"] * 5
+
+
+def test_the_buyers_accounts_are_counted_again_afterwards(large: World) -> None:
+    """A customer's currency, which is that of invoices without one, may have changed."""
+    set_connection(large, accounts_due_at=None)
+    turn(large)
+    assert large.connection().accounts_due_at is not None
+
+
+def test_a_dry_run_tells_of_all_at_once(large: World) -> None:
+    large.put("Customer", a_customer("7", PrimaryEmailAddr={"Address": "newer@example.com"}))
+    company = CompanyContext.of(large.services, large.connection_id)
+    customers = CustomerReads(company)
+    customers.read({"7"})
+    reads = customers.complete(read_invoices(company, ["1"]))
+    recorded, _, _ = rehearse(company, reads)
+    assert sum(outcome.revision is not None for outcome in recorded) == 5
 
 
 def test_what_cannot_be_mapped_any_more_is_read_again(large: World) -> None:

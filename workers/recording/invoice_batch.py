@@ -356,8 +356,9 @@ class InvoiceBatch:
         """Map the invoices of these customers again, or note that it is to be done: deliveries of
         the company wait for this transaction.
         """
-        ids = self._of_customers(changed, limit=REMAPPED_AT_ONCE + 1)
-        if len(ids) <= REMAPPED_AT_ONCE:
+        is_trial = self._cause is RevisionCause.REHEARSAL  # nobody waits for it
+        ids = self._of_customers(changed, limit=None if is_trial else REMAPPED_AT_ONCE + 1)
+        if is_trial or len(ids) <= REMAPPED_AT_ONCE:
             self._remap(set(ids) - skip)
             return
         connection_id = self._company.connection_id

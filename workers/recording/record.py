@@ -87,10 +87,14 @@ def recording(
         batch.ask_for_neighbours()
         if cause is not RevisionCause.COMMAND and not (run is not None and run.confirmed):
             invoices.note_withdrawn(session, recorded.withdrawn)
-        if batch.moves_accounts and company.services.settings.rules.asks_any(COUNTED_RULES):
-            accounts.ask(session, company.connection_id, now())
+        _ask_for_accounts(company, session, batch)
         _announce(company, session, recorded, cause, run, webhooks)
         yield session, recorded
+
+
+def _ask_for_accounts(company: RecordedCompany, session: Session, batch: InvoiceBatch) -> None:
+    if batch.moves_accounts and company.services.settings.rules.asks_any(COUNTED_RULES):
+        accounts.ask(session, company.connection_id, now())
 
 
 def _announce(
@@ -178,6 +182,8 @@ def _record_unread(
         batch.ask_for_neighbours()
         invoices.note_withdrawn(session, recorded.withdrawn)
         keep_failures(session, company.connection_id, recorded)
+        if cause is not RevisionCause.RULES:  # which judge by the accounts, and move none
+            _ask_for_accounts(company, session, batch)
         _announce(company, session, recorded, cause, None, lambda _: ())
     return sum(outcome.revision is not None for outcome in recorded)
 
