@@ -45,8 +45,9 @@ from service.store.tokens import (
 log = structlog.get_logger(__name__)
 
 _EARLY = timedelta(seconds=60)
-# Nobody extends this lease: it outlasts every time-out of the call, and the saving after it.
-_REFRESH_LEASE_SECONDS = 60.0
+# Nobody extends this lease: it outlasts every time-out of two calls, with the new refresh token and
+# with the one before it, and the saving after them.
+_REFRESH_LEASE_SECONDS = 120.0
 _REFRESH_WAIT_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 _SAVE_SECONDS = 30.0
@@ -319,7 +320,8 @@ class CompanyAccess:
             raise Disconnected("there is no token left to try; its supplier has to connect again")
         used = connection.refresh_sealed
         try:
-            tokens, sealed = self._renewed(connection_id, used, connection.previous_refresh_sealed)
+            # Not with the token before it: Intuit ended that within a day of giving the last one.
+            tokens, sealed = self._renewed(connection_id, used, None)
         except Disconnected:
             with self._database.write() as session:
                 revival_failed(session, connection_id, now())

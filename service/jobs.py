@@ -16,7 +16,7 @@ import structlog
 from dramatiq import Broker, Message
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
-from dramatiq.common import q_name
+from dramatiq.common import current_millis, dq_name, q_name
 from redis import AuthenticationError, ConnectionPool, Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -67,16 +67,17 @@ def message(job: Job, row_id: str | int) -> Message[None]:
     )
 
 
-_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=36, pattern=r"^[A-Za-z0-9-]+$")]
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=36, pattern=r"^[A-Za-z0-9-]+\Z")]
 _RunId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 _Time = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+_LONGEST_DELAY_MS = 7 * 24 * 60 * 60 * 1000  # the broker accepts no longer one
 
 
 class _Options(msgspec.Struct, forbid_unknown_fields=True):
     """What Dramatiq itself adds: nobody sets a limit, a callback or another policy by a message."""
 
     redis_message_id: _Id
-    eta: _Time = 0
+    eta: _Time | None = None
     retries: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
     requeue_timestamp: _Time = 0
 
@@ -107,6 +108,10 @@ def is_ours(data: bytes | None, queue: str) -> bool:
         return False
     job = _OF_QUEUE.get(q_name(queue))
     if job is None or (queued.queue_name, queued.actor_name) != (queue, job.name):
+        return False
+    if (queued.options.eta is not None) != (queue == dq_name(queue)):
+        return False  # in another queue it would be kept until then, and fill the worker's share
+    if (queued.options.eta or 0) > current_millis() + _LONGEST_DELAY_MS:
         return False
     row_id = queued.kwargs.get(job.parameter)
     return len(queued.kwargs) == 1 and isinstance(row_id, int if job is RUN else str)

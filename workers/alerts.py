@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from service.coordination import heartbeats
 from service.database.tables import Alert, Connection
 from service.domain import Severity
 from service.kit.backoff import backoff
@@ -34,8 +35,10 @@ _LONGEST_PAUSE = timedelta(hours=1)
 
 
 def watch(services: Services) -> None:
-    """Open and close alerts, then send what is due to every channel."""
+    """Open and close alerts, note that it was done, then send what is due to every channel."""
     open_and_close(services)
+    with services.database.write() as session:
+        heartbeats.beat(session, "watch")
     if services.alert_channels:
         send_alerts(services)
 

@@ -4,10 +4,11 @@ import logging
 import signal
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import dramatiq
 import structlog
@@ -19,6 +20,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from service.jobs import ALL, DELIVER, JUDGE, RUN, SETTLE, SYNC, Job, is_ours
+from service.kit.logs import SumOfAMinute
 from service.services import Services
 from workers import rejudging, settlements, sync
 from workers.delivery import deliver
@@ -230,6 +232,7 @@ class SharingBroker(RedisBroker):
     def __init__(self, threads: int, **options: Any) -> None:
         super().__init__(**options)  # type: ignore[no-untyped-call]
         self._most = {job.queue: most for job, most in at_once(threads).items()}
+        self._dropped: defaultdict[str, SumOfAMinute] = defaultdict(SumOfAMinute)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         """Return a consumer of the queue; of delayed messages it takes as many as Dramatiq says."""
@@ -238,13 +241,28 @@ class SharingBroker(RedisBroker):
         return consumer
 
     def do_fetch(self, queue_name: str, most: int) -> list[bytes]:
-        """Return the next messages; one that is not ours is taken, too, and goes no further."""
+        """Return the next messages of ours; others are taken, too, and removed."""
         fetch = self._dispatch("fetch")  # type: ignore[no-untyped-call]
         found = fetch(queue_name, most)
         ours = [data for data in found if is_ours(data, queue_name)]
         if len(ours) < len(found):
-            log.warning("queue.foreign_message", queue=queue_name, messages=len(found) - len(ours))
+            # Ours have been taken, and nobody else would work on them.
+            with suppress(RedisError):
+                self._remove_foreign(queue_name)
+            if dropped := self._dropped[queue_name].add(len(found) - len(ours)):
+                log.warning("queue.foreign_message", queue=queue_name, messages=dropped)
         return ours
+
+    def _remove_foreign(self, queue_name: str) -> None:
+        """Acknowledge what this process has taken of the queue and is not ours.
+
+        By the id that Redis has, as the one in a message may be another message's.
+        """
+        taken = self.client.smembers(f"{self.namespace}:__acks__.{self.broker_id}.{queue_name}")
+        for message_id in taken:
+            data = self.client.hget(f"{self.namespace}:{queue_name}.msgs", message_id)
+            if not is_ours(cast("bytes | None", data), queue_name):
+                self.do_ack(queue_name, message_id)
 
 
 def worker_broker(redis_url: str, threads: int) -> Broker:

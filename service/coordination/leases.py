@@ -41,10 +41,12 @@ def acquire(
 ) -> bool:
     """Take the lease `name` for `seconds` unless another holds it; return whether it was taken.
 
+    Everybody takes a lease for the same time: one that ends later is of a clock that was ahead.
     With `spacing`, it is also refused until that many seconds after it was last taken.
     """
     statement = _acquiring(session.get_bind().dialect.name, spaced=spacing > 0)
-    given = {"lease": name, "by": owner, "seconds": seconds}
+    longest = max(seconds, LONGEST_FENCE)
+    given = {"lease": name, "by": owner, "seconds": seconds, "longest": longest}
     if spacing:
         given["spacing"] = spacing
     return session.connection().execute(statement, given).first() is not None
@@ -58,7 +60,7 @@ def _acquiring(dialect: str, *, spaced: bool) -> ReturningInsert[str]:
     statement = insert_for(dialect, Lease).values(
         name=bindparam("lease"), owner=owner, taken_at=now, until=until
     )
-    free = is_over(Lease.until)
+    free = is_over(Lease.until, bindparam("longest", type_=Float))
     if spaced:
         spacing = bindparam("spacing", type_=Float)
         free &= or_(Lease.taken_at <= now - spacing, Lease.taken_at > now + LONGEST_FENCE)

@@ -241,7 +241,7 @@ def _postgresql_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> 
 
 
 LONGEST_FENCE = 60.0
-"""The longest, in seconds, that a lease or a breaker keeps others out."""
+"""The longest, in seconds, that a lease or a breaker keeps others out, unless it is made longer."""
 
 
 Moment = datetime | BindParameter[datetime]

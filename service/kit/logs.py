@@ -139,6 +139,25 @@ class OnceAMinute(logging.Filter):
         return True
 
 
+class SumOfAMinute:
+    """Adds up what is too frequent for a line each; for one thread."""
+
+    _SECONDS = 60.0
+
+    def __init__(self) -> None:
+        self._sum = 0
+        self._returned_at = -self._SECONDS
+
+    def add(self, count: int) -> int:
+        """Return the sum since it was last returned, or 0 if that was within the last minute."""
+        self._sum += count
+        at = time.monotonic()
+        if at - self._returned_at < self._SECONDS:
+            return 0
+        self._returned_at, returned, self._sum = at, self._sum, 0
+        return returned
+
+
 def _log_crash(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:

@@ -16,7 +16,7 @@ _SIGN = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
 _FORMULA = re.compile(rf"[\s\u200b\ufeff]*{_SIGN}|[\t\r\n]")
 # Each run from its first character on, or a long one would be read again from each.
 _INNER = re.compile(rf"(?<![;\s\u200b\ufeff\x22])[;\s\u200b\ufeff\x22]+(?={_SIGN})")
-_LAST_SEPARATOR = re.compile(r"[;\t\r\n](?=[^;\t\r\n]*$)")
+_LAST_SEPARATOR = re.compile(r"[;\t\r\n](?=[^;\t\r\n]*\Z)")
 
 
 def lines(rows: Iterable[Sequence[Any]]) -> str:

@@ -5,6 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Route
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.web.connect.problems import Problem, explain
@@ -38,7 +39,11 @@ async def refused(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> list[str]:
-    """Return the methods of this address: Starlette names those of one of its routes alone."""
+    """Return the methods of this address: Starlette names those of one of its routes alone, and of
+    files none.
+    """
+    if isinstance(request.scope.get("endpoint"), StaticFiles):
+        return ["GET", "HEAD"]
     routes = (one for one in request.app.routes if isinstance(one, Route))
     here = (one for one in routes if one.matches(request.scope)[0] != Match.NONE)
     return sorted({method for one in here for method in one.methods or ()})

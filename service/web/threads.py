@@ -4,8 +4,8 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
-from anyio import CapacityLimiter, to_thread
-from starlette.requests import Request
+from anyio import CapacityLimiter, Semaphore, to_thread
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from service.web.state import AppState
@@ -32,18 +32,38 @@ def short_turns() -> Iterator[None]:
 
 
 def in_dedicated_threads(
-    at_once: int = AT_ONCE, *, only: Callable[[Request[AppState]], bool] = lambda _: True
+    at_once: int = AT_ONCE,
 ) -> Callable[[Answering], Callable[[Request[AppState]], Awaitable[Response]]]:
-    """Return a decorator whose endpoints share a pool of `at_once` threads.
-
-    With `only`, the other requests are answered by the common threads.
-    """
+    """Return a decorator whose endpoints share a pool of `at_once` threads."""
     threads = CapacityLimiter(at_once)
 
     def decorator(answering: Answering) -> Callable[[Request[AppState]], Awaitable[Response]]:
         async def endpoint(request: Request[AppState]) -> Response:
-            limiter = threads if only(request) else None
-            return await to_thread.run_sync(answering, request, limiter=limiter)
+            return await to_thread.run_sync(answering, request, limiter=threads)
+
+        return endpoint
+
+    return decorator
+
+
+def in_turns(
+    at_once: int, *, only: Callable[[Request[AppState]], bool]
+) -> Callable[[Answering], Callable[[Request[AppState]], Awaitable[Response]]]:
+    """Return a decorator whose endpoints work on `at_once` requests at a time that `only` is true
+    of, and on none whose client has gone before its turn.
+
+    The other requests are answered by the common threads.
+    """
+    turns, threads = Semaphore(at_once), CapacityLimiter(at_once)
+
+    def decorator(answering: Answering) -> Callable[[Request[AppState]], Awaitable[Response]]:
+        async def endpoint(request: Request[AppState]) -> Response:
+            if not only(request):
+                return await to_thread.run_sync(answering, request)
+            async with turns:
+                if await request.is_disconnected():
+                    raise ClientDisconnect
+                return await to_thread.run_sync(answering, request, limiter=threads)
 
         return endpoint
 

@@ -149,6 +149,39 @@ def test_a_page_of_another_origin_is_told_only_if_its_origin_is_allowed(
         page.context.close()
 
 
+def opened_by_a_page(reader: Reader, address: str) -> tuple[Page, Page]:
+    """Return a page of another site, and what it has opened by a script."""
+    page = reader.page()
+    page.route(PAGE_ELSEWHERE, lambda route: route.fulfill(body="<h1>Infactor</h1>"))
+    page.goto(PAGE_ELSEWHERE)
+    with page.expect_popup() as opened:
+        page.evaluate("address => { window.open(address) }", address)
+    return page, opened.value
+
+
+def test_a_connect_link_that_a_page_has_opened_goes_on_in_the_same_window(
+    deployment: Deployment, reader: Reader
+) -> None:
+    page, window = opened_by_a_page(reader, connect_link(deployment))
+    window.get_by_role("button", name="Connect to QuickBooks").click()
+    expect(window.get_by_role("button", name="Approve")).to_be_visible()
+    assert page.context.pages == [page, window]
+
+
+def test_a_suppliers_own_pages_in_a_tab_that_a_page_has_opened_stay_when_a_company_has_come(
+    deployment: Deployment, reader: Reader
+) -> None:
+    link = deployment.command("supplier-url", "supplier@example.com").strip()
+    _, tab = opened_by_a_page(reader, link)
+    tab.get_by_role("button").click()
+    with tab.expect_popup() as popup:
+        tab.get_by_role("button", name="Connect to QuickBooks").click()
+    consent(popup.value)
+    close(popup.value)
+    expect(tab.locator("tbody tr")).to_have_count(30)
+    assert not tab.is_closed()
+
+
 def test_who_cancels_closes_the_window_and_tries_again(
     deployment: Deployment, reader: Reader
 ) -> None:

@@ -112,6 +112,48 @@ def test_every_rule_fires_on_what_it_is_about_and_on_nothing_else(tmp_path: Path
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+OPEN_ALERTS = {
+    'cause="connection.dead",severity="critical"': "2x5",
+    'cause="connection.dead",severity="warning"': "1x5",
+    'cause="reads.high",severity="warning"': "1x5",
+}
+
+
+def test_the_dashboard_counts_every_open_alert_once(tmp_path: Path) -> None:
+    """Two receivers tell the same, and one cause may be open with two severities."""
+    every, by_cause = (
+        target["expr"]
+        for panel in panels()
+        for target in panel["targets"]
+        if "alerts_open" in target["expr"]
+    )
+    series = [
+        {"series": f'{PREFIX}alerts_open{{{labels},instance="{receiver}"}}', "values": values}
+        for labels, values in OPEN_ALERTS.items()
+        for receiver in "ab"
+    ]
+    counted = [
+        {"labels": '{cause="connection.dead"}', "value": 3},
+        {"labels": '{cause="reads.high"}', "value": 1},
+    ]
+    asked = [
+        {"expr": every, "eval_time": "1m", "exp_samples": [{"labels": "{}", "value": 4}]},
+        {"expr": by_cause, "eval_time": "1m", "exp_samples": counted},
+    ]
+    case = {"interval": "1m", "input_series": series, "promql_expr_test": asked}
+    (tmp_path / "dashboard.test.yml").write_text(yaml.safe_dump({"tests": [case]}))
+    if shutil.which("promtool") is None:
+        missing("promtool", "apt-get install -y prometheus")
+    ended = subprocess.run(
+        ["promtool", "test", "rules", "dashboard.test.yml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
 def test_a_dashboard_has_a_place_for_each_panel() -> None:
     places = [panel["gridPos"] for panel in panels()]
     cells = [

@@ -12,7 +12,7 @@ from service.database.engine import Database
 from service.database.tables import Invoice
 from service.queries import api_lists, invoices
 from service.queries.api_lists import InvoiceFilter
-from service.queries.invoices import Sort, Wanted
+from service.queries.invoices import Sort, StatusFilter, StatusKind, Wanted
 from service.store import connections, event_feed, pruning
 from tests import databases
 from tests.builders import a_connection
@@ -49,6 +49,30 @@ def test_a_search_and_its_count_read_their_index_alone(database: Database, sort:
     wanted = Wanted(**MINE, words="buyer", sort=sort)
     found = steps(database, lambda s: (invoices.page(s, wanted, 25), invoices.count(s, wanted)))
     assert {one for one in found if "invoices" in one} == {SOUGHT, BY_ID}
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        ("to fix", "to_fix"),
+        ("to correct", "to_correct"),
+        ("to invite", "to_invite"),
+        ("unseen", "unseen"),
+        ("not in infactor", "outside"),
+        ("closed", "closed"),
+    ],
+)
+def test_the_newest_of_a_status_are_found_in_an_index_of_their_own(
+    database: Database, kind: StatusKind, part: str
+) -> None:
+    """These do not wait for the searches of others."""
+    found = steps(
+        database, lambda s: invoices.page(s, Wanted(**MINE, status=StatusFilter(kind)), 25)
+    )
+    assert {one for one in found if "invoices" in one} == {
+        f"SEARCH invoices USING INDEX ix_invoices_{part}",
+        BY_ID,
+    }
 
 
 def test_the_counts_of_companies_read_indexes_alone(database: Database) -> None:

@@ -72,6 +72,21 @@ def test_where_a_spreadsheet_splits_at_semicolons_no_cell_begins_as_a_formula() 
     assert cell('a;"=1+1;"b";c') == 'a;\'"=1+1;"b";c'
 
 
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("x\r\n=1+1", "x\r\n'=1+1"),
+        ("x;\n=1", "x;\n'=1"),
+        ("x\n\n=1", "x\n\n'=1"),
+        ("x\t\n@a", "x\t\n'@a"),
+    ],
+)
+def test_after_several_separators_it_is_the_last_one_that_begins_the_cell(
+    text: str, safe: str
+) -> None:
+    assert cell(text) == safe
+
+
 @pytest.mark.parametrize("blank", ["\n", ";", ";\t", '"'])
 def test_a_text_of_very_many_blanks_is_read_once(blank: str) -> None:
     """From each of them on it would take an hour."""

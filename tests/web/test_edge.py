@@ -155,6 +155,7 @@ def test_the_access_log_names_routes_and_never_addresses(place: Place) -> None:
         ("/quickbook/logout", "POST"),
         ("/quickbook/authorise", "GET, HEAD, POST"),
         ("/quickbook/connections/c1/disconnect", "GET, HEAD, POST"),
+        ("/quickbook/static/style.css", "GET, HEAD"),
     ],
 )
 def test_a_method_that_an_address_has_not_is_told_all_that_it_has(

@@ -1,6 +1,7 @@
 """A search among very many invoices: it ends in time, says so, and holds nobody else up."""
 
 import asyncio
+import socket
 import sys
 import threading
 import time
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+import uvicorn
 from sqlalchemy import event, text
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
@@ -20,6 +22,7 @@ from service.queries.invoices import Wanted
 from service.web.supplier import dashboard
 from service.web.supplier.download import _text, next_and_rest
 from tests import databases
+from tests.servers import wait_until
 from tests.web.conftest import PUBLIC_URL, Place, said
 
 ENDLESS = {
@@ -32,6 +35,61 @@ LONG = {
     " SELECT max(i) FROM n",
     "postgresql": "SELECT pg_sleep(0.1)",
 }
+
+
+class Served:
+    """The application at a socket."""
+
+    def __init__(self, place: Place) -> None:
+        self.requests = 0
+        self._place = place
+        self._asking: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(self._app, log_config=None, lifespan="off", interface="asgi3")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._listener],))
+
+    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.requests += 1
+        state = dict(self._place.client.app_state)
+        await self._place.client.app({**scope, "state": state}, receive, send)
+
+    def start(self) -> None:
+        self._thread.start()
+        wait_until(lambda: self._server.started, timeout=20)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        for one in self._asking:
+            one.close()
+        self._thread.join(20)
+        self._listener.close()
+
+    def ask(self, path: str, browser: TestClient) -> socket.socket:
+        """Ask for a page, and return the connection on which it will come."""
+        made = socket.create_connection(self._listener.getsockname(), timeout=20)
+        cookie = f"infactor_quickbooks={browser.cookies['infactor_quickbooks']}"
+        host = PUBLIC_URL.removeprefix("http://")
+        made.sendall(f"GET {path} HTTP/1.1\r\nhost: {host}\r\ncookie: {cookie}\r\n\r\n".encode())
+        self._asking.append(made)
+        return made
+
+    def hang_up_on_all_but(self, kept: socket.socket) -> None:
+        for one in self._asking:
+            if one is not kept:
+                one.close()
+        wait_until(lambda: len(self._server.server_state.connections) == 1, timeout=20)
+        self._asking = [kept]
+
+
+@contextmanager
+def served(place: Place) -> Iterator[Served]:
+    made = Served(place)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
 
 
 @pytest.mark.both_databases("each ends a statement in its own way")
@@ -103,6 +161,50 @@ class TestOnSQLite:
         for one in searches:
             one.join()
         assert (len(alone), met) == (3, [])
+
+    def test_nobody_searches_for_those_who_have_gone(
+        self, place: Place, browser: TestClient
+    ) -> None:
+        may_end, begun = threading.Event(), []
+
+        def hold(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
+            words = [one for one in parameters if str(one) in ("first", "last", "gone")]
+            if "sought LIKE" in statement and "count(" not in statement:
+                begun.extend(words)
+                may_end.wait(30)
+
+        event.listen(place.services.database.engine, "before_cursor_execute", hold)
+        with served(place) as server:
+            first = server.ask("/quickbook/?q=first", browser)
+            wait_until(lambda: begun == ["first"], timeout=20)
+            for _ in range(8):
+                server.ask("/quickbook/?q=gone", browser)
+            wait_until(lambda: server.requests == 9, timeout=20)
+            server.hang_up_on_all_but(first)
+            last = server.ask("/quickbook/?q=last", browser)
+            wait_until(lambda: server.requests == 10, timeout=20)
+            may_end.set()
+            assert [one.recv(12) for one in (first, last)] == [b"HTTP/1.1 200"] * 2
+        assert begun == ["first", "last"]
+
+    def test_what_an_index_leads_to_does_not_wait_for_a_search(
+        self, place: Place, browser: TestClient
+    ) -> None:
+        may_end, begun = threading.Event(), []
+
+        def hold(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
+            if "first" in parameters and not begun:
+                begun.append(statement)
+                may_end.wait(30)
+
+        event.listen(place.services.database.engine, "before_cursor_execute", hold)
+        with served(place) as server:
+            first = server.ask("/quickbook/?q=first", browser)
+            wait_until(lambda: begun, timeout=20)
+            for query in ("", "?sort=amount", "?status=all&sort=due", "?status=closed"):
+                assert server.ask(f"/quickbook/{query}", browser).recv(12) == b"HTTP/1.1 200"
+            may_end.set()
+            assert first.recv(12) == b"HTTP/1.1 200"
 
     def test_the_page_says_that_it_ran_out_of_time(self, endless: Place) -> None:
         page = endless.log_in().get("/quickbook/?q=nobody")

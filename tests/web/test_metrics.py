@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from pymongo.database import Database
+from sqlalchemy.exc import DBAPIError
 from starlette.testclient import TestClient
 
 from service.coordination import circuit_breaker
@@ -22,6 +23,7 @@ from service.web.health.metrics import DatabaseCollector
 from tests.store.delivery_rows import DeliveryRows
 from tests.web.conftest import CONFIG, PUBLIC_URL, Place, receiver
 from tests.workers.delivering import infactor_settings
+from workers.alerts import watch
 
 TOKEN = "a-token-of-prometheus"
 
@@ -103,6 +105,21 @@ class TestWithAToken:
         answer = peer(place, "127.0.0.1").get("/metrics", headers=headers)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
         assert "database_up" not in answer.text
+
+
+def test_a_check_that_raises_lets_the_age_of_the_watch_grow(place: Place) -> None:
+    local, name = peer(place, "127.0.0.1"), ("heartbeat_age_seconds", "watch")
+    assert name not in samples(local.get("/metrics").text)
+    watch(place.services)
+    assert samples(local.get("/metrics").text)[name] < 60
+    place.do("UPDATE heartbeats SET at = at - 600 WHERE name = 'watch'")
+    place.do("ALTER TABLE findings RENAME TO away")
+    with pytest.raises(DBAPIError):
+        watch(place.services)
+    place.do("ALTER TABLE away RENAME TO findings")
+    assert samples(local.get("/metrics").text)[name] >= 600
+    watch(place.services)
+    assert samples(local.get("/metrics").text)[name] < 60
 
 
 def test_the_database_says_how_the_service_stands(place: Place) -> None:

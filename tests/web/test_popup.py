@@ -44,7 +44,7 @@ def test_a_supplier_is_told_what_is_read_what_is_not_and_how_to_stop_it(place: P
 
 def test_the_button_is_an_ordinary_form_that_a_script_sends_into_a_window(place: Place) -> None:
     page = authorise(place, place.browser())
-    assert '<form method="post" data-popup><button class="connect">' in page
+    assert '<form method="post" data-popup data-here-if-opened><button class="connect">' in page
     assert re.search(r'<script src="/quickbook/static/connect\.js\?\w+" defer></script>', page)
     script = (STATIC / "connect.js").read_text()
     assert "WIDTH = 800" in script

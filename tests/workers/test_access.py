@@ -5,9 +5,11 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from service.database.tables import Connection
+from service.coordination import leases
+from service.database.tables import Connection, Lease
+from service.database.types import database_now
 from service.errors import Disconnected, TransientError
 from service.kit.clock import now
 from tests.workers.reconciling import set_connection
@@ -155,6 +157,26 @@ def test_a_wrong_refresh_token_costs_no_connection(world: World) -> None:
     assert list(world.documents()) == ["1"]
     assert world.connection().state == "connected"
     assert kept(world) == [good, None]
+
+
+def test_nobody_else_refreshes_while_one_tries_both_tokens_and_saves(world: World) -> None:
+    """Each call may take ten seconds, and saving 33, besides a last attempt that hangs."""
+    answer_wrongly(world)
+    world.faults({"kind": "token", "delay": 60, "count": 1})
+    with ThreadPoolExecutor() as pool:
+        late = pool.submit(world.services.access.access_token, world.connection_id, "wrong")
+        world.wait_for_refresh()
+        with world.services.database.write() as session:
+            left = session.scalar(
+                select(Lease.until - database_now()).where(Lease.name.like("refresh:%"))
+            )
+            taken = leases.acquire(
+                session, f"refresh:{world.connection_id}", "another", seconds=120
+            )
+        world.no_faults()
+        late.result()
+    assert not taken
+    assert left > 100
 
 
 def test_the_token_before_is_kept_until_the_new_one_has_been_good_and_no_longer(

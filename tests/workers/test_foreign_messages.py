@@ -2,12 +2,17 @@
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 from uuid import uuid4
 
 import dramatiq
 import pytest
 import structlog
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.common import current_millis
+from redis import Redis
 
 from service import jobs
 from service.jobs import is_ours
@@ -53,6 +58,7 @@ FOREIGN = {
     "another parameter": written(kwargs={PRIVATE: "c1"}),
     "one more parameter": written(kwargs={"connection_id": "c1", PRIVATE: "c1"}),
     "no id": written(kwargs={}),
+    "an id with a line's end": written(kwargs={"connection_id": "c1\n"}),
     "an empty id": written(kwargs={"connection_id": ""}),
     "a number as a company's id": written(kwargs={"connection_id": 1}),
     "an operator of a query as an id": written(kwargs={"connection_id": {"$ne": PRIVATE}}),
@@ -65,6 +71,7 @@ FOREIGN = {
     "somebody to call": written(**options(on_success=PRIVATE)),
     "a message to follow": written(**options(pipe_target={**OURS, "args": [PRIVATE]})),
     "a time that is none": written(**options(eta=PRIVATE)),
+    "a time in a queue that has none": written(**options(eta=1_796_000_000_000)),
     "times tried that are none": written(**options(retries=-1)),
 }
 
@@ -87,6 +94,87 @@ def test_what_numbers_no_run_is_not_ours(run_id: object) -> None:
 def test_what_dramatiq_adds_to_a_message_that_is_tried_again_is_ours() -> None:
     tried = options(retries=1, requeue_timestamp=1_796_000_000_000, eta=1_796_000_000_000)
     assert is_ours(written(queue_name="sync.DQ", **tried), "sync.DQ")
+
+
+def delayed(milliseconds: int) -> bytes:
+    eta = current_millis() + milliseconds
+    return written(queue_name="sync.DQ", **options(eta=eta))
+
+
+def test_a_message_is_delayed_for_a_week_at_most_as_dramatiq_does_it() -> None:
+    week = 7 * 24 * 60 * 60 * 1000
+    assert is_ours(delayed(week), "sync.DQ")
+    assert not is_ours(delayed(week + 60_000), "sync.DQ")
+    assert not is_ours(written(queue_name="sync.DQ"), "sync.DQ")
+
+
+@contextmanager
+def a_worker(redis_url: str, done: list[str], threads: int = 4) -> Iterator[RedisBroker]:
+    """Run a worker that notes the companies it is told of."""
+    broker = worker_broker(redis_url, threads)
+
+    def sync_company(connection_id: str) -> None:
+        done.append(connection_id)
+
+    dramatiq.Actor(
+        sync_company,
+        broker=broker,
+        actor_name="sync_company",
+        queue_name="sync",
+        priority=0,
+        options={},
+    )
+    worker = dramatiq.Worker(broker, worker_threads=threads, worker_timeout=100)
+    worker.start()
+    try:
+        yield broker
+    finally:
+        worker.stop(timeout=5_000)
+        broker.close()
+        broker.client.connection_pool.disconnect()
+
+
+def test_what_is_never_due_takes_nobodys_place(redis_database: str) -> None:
+    """A worker with one thread takes one message at a time, and would wait for these for ever."""
+    done: list[str] = []
+    with closing(worker_broker(redis_database, 1)) as broker:
+        for number in range(2):
+            never = {"redis_message_id": f"{number}", "eta": 2**53}
+            broker.do_enqueue("sync", f"{number}", written(message_id=f"{number}", options=never))
+        broker.enqueue(jobs.message(jobs.SYNC, "ours"))
+    with a_worker(redis_database, done, threads=1):
+        wait_until(lambda: done == ["ours"], timeout=20, what="the message behind them")
+
+
+def kept(client: Redis) -> set[str]:
+    """Return which keys hold messages."""
+    names = (key.decode() for key in client.keys("dramatiq:*"))
+    return {name for name in names if name.endswith(".msgs") or "__acks__" in name}
+
+
+def test_what_is_not_ours_is_removed_and_comes_to_no_other_worker(redis_database: str) -> None:
+    done: list[str] = []
+    with closing(worker_broker(redis_database, 4)) as broker:
+        for data in (b"garbage", b"[]", written(**options(on_success=PRIVATE))):
+            broker.do_enqueue("sync", str(uuid4()), data)
+    with structlog.testing.capture_logs() as logs, a_worker(redis_database, done) as broker:
+        wait_until(lambda: not kept(broker.client), timeout=20, what="the removal")
+    foreign = [line for line in logs if line["event"] == "queue.foreign_message"]
+    assert [(line["queue"], line["messages"]) for line in foreign] == [("sync", 3)]
+    with structlog.testing.capture_logs() as logs, a_worker(redis_database, done) as broker:
+        broker.enqueue(jobs.message(jobs.SYNC, "ours"))
+        wait_until(lambda: done == ["ours"], timeout=20, what="ours")
+    assert logs == []
+
+
+def test_a_stream_of_them_is_logged_once_a_minute(redis_database: str) -> None:
+    done: list[str] = []
+    with structlog.testing.capture_logs() as logs, a_worker(redis_database, done) as broker:
+        for number in range(30):
+            broker.do_enqueue("sync", str(uuid4()), b"garbage")
+            broker.enqueue(jobs.message(jobs.SYNC, f"{number}"))
+            wait_until(lambda number=number: f"{number}" in done, timeout=20, what="ours")
+    assert [line["event"] for line in logs] == ["queue.foreign_message"]
 
 
 def test_a_worker_goes_on_among_messages_that_are_not_ours(

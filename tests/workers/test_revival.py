@@ -13,6 +13,7 @@ from service.monitoring.checks import current_status
 from service.monitoring.condition import Condition
 from service.monitoring.refusals import Refusals
 from service.operations import actions, disconnect
+from service.store import connection_lifecycle
 from tests.workers.reconciling import catch_up, due, finish, set_connection
 from tests.workers.world import World, an_event, an_invoice
 from workers.upkeep import revive, try_keys
@@ -105,6 +106,26 @@ def test_a_redirect_of_the_token_service_is_not_the_keys_fault(world: World) -> 
     with pytest.raises(TransientError):
         world.services.access.access_token(world.connection_id)
     assert world.connection().keys_refused_since is None
+
+
+def test_a_revival_tries_the_last_token_alone(world: World) -> None:
+    """One that Intuit has replaced is dead a day later, and its use may end the one after it."""
+    die(world, ago=timedelta(hours=25))
+    set_connection(world, previous_refresh_sealed=world.connection().refresh_sealed)
+    world.faults({"preset": "invalid_grant", "count": 10})
+    with pytest.raises(Disconnected):
+        world.services.access.revive(world.connection_id)
+    (rule,) = world.http.get(f"{world.simulator.url}/_sim/faults").json()["faults"]
+    assert rule["count"] == 9
+
+
+def test_whoever_disconnects_leaves_neither_token(world: World) -> None:
+    row = world.connection()
+    set_connection(world, previous_refresh_sealed=row.refresh_sealed)
+    with world.services.database.write() as session:
+        assert connection_lifecycle.end(session, row.id, row.refresh_sealed, now())
+    row = world.connection()
+    assert (row.refresh_sealed, row.previous_refresh_sealed) == (None, None)
 
 
 @pytest.mark.both_databases("the statements are its own")

@@ -1,7 +1,7 @@
 // Opens QuickBooks in a window of its own, as Infactor does, and goes on when a company has come:
 // the window says so, and this page asks as well, because Intuit's pages may cut the two apart.
-// Where windows are blocked, or this one is a pop-up itself, whose opener waits to be told, the form
-// is an ordinary one and leads there in this window.
+// Where windows are blocked, the form is an ordinary one and leads there in this window. So does that
+// of a connect link which a page has opened: it is that page's pop-up, and the page waits to be told.
 (() => {
   const NAME = "infactor-quickbooks-connect";
   const WIDTH = 800;
@@ -10,7 +10,7 @@
   const LONGEST = 15 * 60 * 1000;
   const waiting = document.getElementById("waiting");
   const refused = document.getElementById("refused");
-  if (!waiting || window.opener) return;
+  if (!waiting) return;
   let opened = null;
   let timer = null;
   let end = null;
@@ -35,6 +35,7 @@
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (!form.matches("form[data-popup]")) return;
+    if (window.opener && form.matches("[data-here-if-opened]")) return;
     opened = window.open("", NAME, centred());
     if (!opened) {
       form.removeAttribute("target");

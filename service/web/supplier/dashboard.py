@@ -14,7 +14,7 @@ from service.errors import OutOfTime
 from service.kit.clock import now
 from service.queries import invoices
 from service.queries.invoice_totals import Portion, Total, together
-from service.queries.invoices import InvoicePage, Wanted
+from service.queries.invoices import InvoicePage, Sort, Wanted
 from service.store import connections
 from service.web.connect.popup import since
 from service.web.session import supplier_of
@@ -23,6 +23,7 @@ from service.web.supplier import invoice_view
 from service.web.supplier.companies import CompanyView, companies_of
 from service.web.supplier.invoice_view import ListedInvoice, row
 from service.web.supplier.list_query import (
+    ALL,
     APPROVED,
     CHANGED,
     CLOSED,
@@ -33,18 +34,22 @@ from service.web.supplier.list_query import (
     SORTS,
     STATUSES,
     TABS,
+    TO_CORRECT,
     TO_FIX,
+    TO_INVITE,
     UNSEEN,
     WAITING,
     ListQuery,
 )
 from service.web.templating import render, unless_seen, version_of
-from service.web.threads import in_dedicated_threads
+from service.web.threads import in_turns
 
 PAGE_SECONDS = 2.0
 # Their threads compete with those of all other pages for the interpreter, and on SQLite, which
 # searches in them, for the processor as well.
 _SEARCHES_AT_ONCE, _AT_ONCE_ON_SQLITE = 2, 1
+# The newest of each of these are found in an index of their own.
+_INDEXED = frozenset({TO_FIX, TO_CORRECT, TO_INVITE, UNSEEN, NOT_IN_INFACTOR, CLOSED})
 _COUNTED = (OPEN, TO_FIX, UNSEEN, CHANGED, CLOSED)
 _PORTIONS = {
     Portion.INFACTOR: (IN_INFACTOR, "In Infactor"),
@@ -227,7 +232,7 @@ def _matches(request: Request[AppState], shown: DashboardView, wanted: Wanted) -
 def routes(*, on_postgresql: bool) -> list[Route]:
     """Return the dashboard's routes; searches leave the common threads free."""
     at_once = _SEARCHES_AT_ONCE if on_postgresql else _AT_ONCE_ON_SQLITE
-    searching = in_dedicated_threads(at_once, only=_is_search)
+    searching = in_turns(at_once, only=_is_search)
     return [
         Route("/quickbook/", searching(dashboard)),
         Route("/quickbook/live", searching(live)),
@@ -235,4 +240,9 @@ def routes(*, on_postgresql: bool) -> list[Route]:
 
 
 def _is_search(request: Request[AppState]) -> bool:
-    return bool(request.query_params.get("q") or request.query_params.get("status"))
+    """Return whether it may take a look at every invoice: no index leads to what is asked for."""
+    asked = ListQuery.of(request.query_params)
+    if asked.words:
+        return True
+    indexed = asked.status in _INDEXED and asked.sort is Sort.NEWEST
+    return not indexed and asked.status not in (OPEN, ALL)
