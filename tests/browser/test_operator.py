@@ -131,8 +131,9 @@ def test_the_course_is_drawn_in_the_readers_time(
         re.compile(r"^\d+ \w+, \d\d:\d\d (GMT\u2011[45]|E[SD]T)$")
     )
     expect(picture).to_have_accessible_description(re.compile(r"^p95: .* From .* to .*[45T]$"))
-    expect(page.locator(".ticks").first.locator("text")).to_have_text(
-        [re.compile("^(00|06|12|18):00$")] * 4  # round in New York, too
+    expect(page.locator(".ticks").first).to_have_text(
+        # Round in New York, too: a fifth where a day begins and ends with one.
+        re.compile(r"^\s*((00|06|12|18):00\s*){4,5}$")
     )
     look(page, "ops-overview-course")
     tip = page.locator(".plot", has=picture).locator(".tip")

@@ -105,10 +105,14 @@ class Deployment:
 
     def kill_and_restart(self, name: str) -> None:
         """End a process with SIGKILL, wherever it is, and start it again."""
+        self.kill(name)
+        self.start(name, *self.started[name])
+
+    def kill(self, name: str) -> None:
+        """End a process with SIGKILL, wherever it is."""
         process = self.processes[name]
         process.kill()
         process.join(10)
-        self.start(name, *self.started[name])
 
     def start(self, name: str, *arguments: str) -> None:
         """Start a process of the deployment; one of the same name keeps its log and clock."""

@@ -218,9 +218,12 @@ def test_processes_that_start_while_the_database_is_away_wait_for_it(
     ) as made:
         base = made.receivers[0]
         logs = [tmp_path / f"{name}.log" for name in names]
+        # Before the database is away, of which they would tell.
+        for name in names:
+            made.kill(name)
         with shut(postgres_database):
             for name in names:
-                made.kill_and_restart(name)
+                made.start(name, *made.started[name])
             wait_until(lambda: made.serves(base), SECONDS, "that it lives")
             wait_until(
                 lambda: all("database.away" in log.read_text() for log in logs), SECONDS, "a line"
@@ -237,9 +240,11 @@ def test_processes_that_start_while_the_database_is_away_wait_for_it(
         # What another start would not mend either ends them.
         with psycopg.connect(postgres_database, autocommit=True) as by:
             by.execute("UPDATE alembic_version SET version_num = 'of another version'")
+        for name in names:
+            made.kill(name)
         with shut(postgres_database):
             for name in names:
-                made.kill_and_restart(name)
+                made.start(name, *made.started[name])
             wait_until(
                 lambda: all(log.read_text().count("database.away") == 2 for log in logs),
                 SECONDS,

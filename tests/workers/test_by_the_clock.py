@@ -77,12 +77,13 @@ def test_a_running_service_does_each_thing_once_its_time_has_come(
         with working(world.services, threads=4):
             wait_until(lambda: len(days(world)) == 1, 60, "the day's judgement")
             (today,) = days(world)
+            capsys.readouterr()
+            caplog.clear()
             on(0.9, has_looked_since(world), "a look after fifty-four minutes")
             assert looks(world) == {}
             on(0.2, lambda: looks(world) == {financed: 1}, "the hourly look")
             on(0.02, lambda: delivering.found("settled") != [], "who paid")
             assert count(world, Alert, silent) == 0
-            capsys.readouterr()
             on(23.0, lambda: looks(world) == {financed: 2, other: 1}, "the daily look")
             on(0.02, lambda: count(world, BuyerAccount) == 1, "the account of the other's buyer")
             wait_until(lambda: today not in days(world) and len(days(world)) == 1, 60, "midnight")
