@@ -201,8 +201,8 @@ def rows_of(
 ) -> CursorResult[*Ts]:
     """Return the rows of a query of columns, past SQLAlchemy's ORM.
 
-    The ORM took a sixth of the time of a short one on PostgreSQL, and two fifths on SQLite. What
-    objects of the session have changed is not written first.
+    The ORM took two fifths of the time of a short one on SQLite. What objects of the session have
+    changed is not written first.
     """
     return session.connection().execute(query, values)
 
