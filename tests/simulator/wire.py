@@ -67,7 +67,7 @@ class Wire:
     def __init__(self, running: RunningSimulator) -> None:
         self.url = running.url
         self.simulator = running.simulator
-        self.http = httpx.Client(base_url=running.url, verify=False, trust_env=False)
+        self.http = httpx.Client(base_url=running.url, verify=False, trust_env=False, timeout=60)
         self.token = ""
 
     def authorise(self, **changes: str) -> httpx.Response:
