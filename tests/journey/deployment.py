@@ -21,7 +21,7 @@ from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
 from tests import commands
 from tests.databases import copy_migrated_sqlite
-from tests.servers import free_port, wait_until
+from tests.servers import PATIENCE, free_port, wait_until
 
 VERIFIER = "verifier-token-of-the-journey"
 SECRETS = {
@@ -78,7 +78,8 @@ class Deployment:
 
     def sim(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the simulator for something."""
-        answer = httpx.request(method, f"{self.simulator.url}/_sim{path}", json=body, verify=_PLAIN)
+        url = f"{self.simulator.url}/_sim{path}"
+        answer = httpx.request(method, url, json=body, timeout=PATIENCE, verify=_PLAIN)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -88,6 +89,7 @@ class Deployment:
             f"{self.receivers[receiver]}/quickbook/webhook",
             content=body,
             headers={"intuit-signature": sign(body, token)},
+            timeout=PATIENCE,
             verify=_PLAIN,
         ).status_code
 
@@ -147,7 +149,8 @@ class Deployment:
         for name, process in self.processes.items():
             assert process.exitcode is None, (self.folder / f"{name}.log").read_text()
         try:
-            return httpx.get(f"{url}/livez", verify=_PLAIN).status_code == 200
+            answer = httpx.get(f"{url}/livez", timeout=PATIENCE, verify=_PLAIN)
+            return answer.status_code == 200
         except httpx.TransportError:
             return False
 
