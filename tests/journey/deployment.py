@@ -149,8 +149,7 @@ class Deployment:
         for name, process in self.processes.items():
             assert process.exitcode is None, (self.folder / f"{name}.log").read_text()
         try:
-            answer = httpx.get(f"{url}/livez", timeout=PATIENCE, verify=_PLAIN)
-            return answer.status_code == 200
+            return httpx.get(f"{url}/livez", timeout=PATIENCE, verify=_PLAIN).status_code == 200
         except httpx.TransportError:
             return False
 
