@@ -34,7 +34,6 @@ from tests import databases
 from tests.builders import a_customer, an_invoice
 from tests.servers import PATIENCE
 from tests.simulators import Simulators
-from tests.web.kept_company import KeptCompany
 
 SECRET = "i" * 40
 PUBLIC_URL = "http://localhost:3000"
@@ -260,34 +259,11 @@ def more_settings() -> dict[str, str]:
     return {}
 
 
-@pytest.fixture(scope="session")
-def kept_company() -> KeptCompany:
-    """The company that was imported last."""
-    return KeptCompany()
-
-
-@pytest.fixture
-def imported_before(
-    kept_company: KeptCompany,
-    simulator: RunningSimulator,
-    migrated_url: str,
-    book: dict[str, Any],
-    more_settings: dict[str, str],
-) -> str | None:
-    """The connection of the test's company, where it is that of the test before."""
-    return kept_company.put_into(migrated_url, simulator.simulator, book, more_settings)
-
-
 @pytest.fixture
 def place(
-    simulator: RunningSimulator,
-    migrated_url: str,
-    more_settings: dict[str, str],
-    request: pytest.FixtureRequest,
+    simulator: RunningSimulator, migrated_url: str, more_settings: dict[str, str]
 ) -> Iterator[Place]:
     """The application, started."""
-    if "imported_before" in request.fixturenames:
-        request.getfixturevalue("imported_before")
     settings = settings_from(settings_of(simulator.url, migrated_url, **more_settings))
     services = build_services(
         settings, StubBroker(), databases.opened(migrated_url), call_interval=0.0
@@ -299,23 +275,11 @@ def place(
 
 
 @pytest.fixture
-def company(
-    place: Place,
-    imported_before: str | None,
-    kept_company: KeptCompany,
-    book: dict[str, Any],
-    more_settings: dict[str, str],
-) -> str:
+def company(place: Place) -> str:
     """The connection of a company that was imported."""
-    if imported_before is not None:
-        return imported_before
     place.connect(place.browser())
     connection_id = place.connections()[0].id
     place.imported(connection_id)
-    database = place.services.database
-    if database.is_sqlite:
-        url = database.engine.url.render_as_string()
-        kept_company.keep(connection_id, url, place.simulator.simulator, book, more_settings)
     return connection_id
 
 
