@@ -14,6 +14,16 @@ class ConnectionState(StrEnum):
     DISCONNECTED = "disconnected"
 
 
+class CompanyState(StrEnum):
+    """In what state a company is for operators; of a connected one QuickBooks may be called."""
+
+    CONNECTED = "connected"
+    PAUSED = "paused"
+    DEAD = "dead"  # ended by QuickBooks
+    DISCONNECTED = "disconnected"
+    RELEASED = "released"  # for another supplier to connect
+
+
 class NoticeStatus(StrEnum):
     """How far a notice has come, in the order of its life."""
 

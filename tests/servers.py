@@ -23,6 +23,9 @@ import redis
 
 T = TypeVar("T")
 
+PATIENCE = 60.0
+"""Seconds that a test waits for an answer: a busy machine may take ten times as long as another."""
+
 _START_ATTEMPTS = 5
 
 
@@ -53,7 +56,7 @@ class _NotOurs(Exception):
 
 
 def wait_until(
-    condition: Callable[[], T], timeout: float = 60, what: str = "", every: float = 0.02
+    condition: Callable[[], T], timeout: float = PATIENCE, what: str = "", every: float = 0.02
 ) -> T:
     """Return the first true value of `condition`; fails, naming `what`, after `timeout` seconds."""
     deadline = time.monotonic() + timeout

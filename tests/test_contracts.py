@@ -371,6 +371,25 @@ def test_no_test_replaces_our_own_code():
     assert found == []
 
 
+CALLS = re.compile(r"httpx\.(Client|get|post|put|patch|delete|head|options|request|stream)")
+
+
+def test_every_call_of_a_test_says_how_patient_it_is():
+    """httpx waits for five seconds, and a busy machine takes longer now and then."""
+    calls = [
+        (path.name, node)
+        for _, path in modules("tests")
+        for node in ast.walk(parsed(path.read_text()))
+        if isinstance(node, ast.Call) and CALLS.fullmatch(ast.unparse(node.func))
+    ]
+    assert len(calls) > 30
+    assert [
+        f"{name}:{call.lineno}"
+        for name, call in calls
+        if not {"timeout", "transport"} & {given.arg for given in call.keywords}
+    ] == []
+
+
 def test_no_module_of_the_tests_imports_from_a_file_of_tests():
     """What two files share stands in a module of its own."""
     found = [

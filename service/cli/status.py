@@ -12,6 +12,7 @@ from service.cli.console import answer, answer_json, fail, says_what_is_wrong
 from service.cli.context import Json, command_services
 from service.cli.exit_status import Exit
 from service.cli.help import add_command, new_typer
+from service.domain import CompanyState
 from service.kit.clock import now
 from service.kit.signed_post import NotSent
 from service.monitoring.alert_sender import send_test
@@ -24,7 +25,7 @@ from service.store import alerts, documents
 from service.wording import format_utc, several, span
 
 _WIDTH = 79
-_STATES = {"dead": "ended by QuickBooks"}
+_STATES: dict[str, str] = {CompanyState.DEAD: "ended by QuickBooks"}
 # The names that `doctor` and the conditions use.
 _PROCESSES = {"receiver": RECEIVER, "worker": CLOCK}
 

@@ -14,9 +14,9 @@ from sqlalchemy.orm import aliased
 from service import wording
 from service.database.tables import Connection, Run
 from service.database.types import Instant
-from service.domain import ConnectionState, RunCause, RunKind, RunState, Severity
+from service.domain import CompanyState, ConnectionState, RunCause, RunKind, RunState, Severity
 from service.monitoring.condition import Condition
-from service.monitoring.facts import ENDING, PAUSED, THROTTLED, Facts
+from service.monitoring.facts import ENDING, THROTTLED, Facts
 from service.store import connections, quickbooks_times, runs, watermarks
 from service.wording import several, shortened, span, utc_day
 
@@ -34,7 +34,7 @@ FAILING = timedelta(minutes=10)
 _MANY_ATTEMPTS = 5
 
 
-_LIVE = (ConnectionState.CONNECTED, PAUSED)
+_LIVE = (CompanyState.CONNECTED, CompanyState.PAUSED)
 
 
 def _no_values(_: Facts) -> Mapping[str, Any]:
@@ -381,7 +381,7 @@ def refused_keys(facts: Facts) -> Iterator[Condition]:
 
 def outages(facts: Facts) -> Iterator[Condition]:
     """Yield a condition when QuickBooks has been away for OUTAGE; nobody here can do anything."""
-    called = facts.by_state.get(ConnectionState.CONNECTED)
+    called = facts.by_state.get(CompanyState.CONNECTED)
     if called is None or not called.away or called.away_since > facts.now - OUTAGE:
         return
     yield Condition(
@@ -402,7 +402,7 @@ def lasting_throttle(facts: Facts) -> Iterator[Condition]:
     The month's cap looks like an ordinary 429: the number of companies and the meter tell them
     apart.
     """
-    called = facts.by_state.get(ConnectionState.CONNECTED)
+    called = facts.by_state.get(CompanyState.CONNECTED)
     if called is None or not called.throttled:
         return
     budget = facts.settings.quickbooks_reads_per_month

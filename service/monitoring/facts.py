@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Row, bindparam, case, func, or_, select
+from sqlalchemy import Row, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.config.settings import Settings
@@ -14,7 +14,6 @@ from service.coordination import circuit_breaker, heartbeats, presence, rate_lim
 from service.coordination.circuit_breaker import Broken
 from service.coordination.presence import Living
 from service.database.tables import Connection
-from service.domain import ConnectionState
 from service.monitoring.refusals import Refusals
 from service.store import connections, findings, infactor_outbox
 from service.store.findings import Open
@@ -24,20 +23,10 @@ _NOT_ASKED = Refusals()
 ENDING = timedelta(days=30)
 THROTTLED = timedelta(minutes=15)
 
-DEAD = "dead"
-PAUSED = "paused"
-
-# In what state a company is for operators; of what is `connected`, QuickBooks may be called.
-_state = case(
-    ((Connection.state == ConnectionState.DISCONNECTED) & Connection.problem.is_not(None), DEAD),
-    (Connection.state == ConnectionState.DISCONNECTED, ConnectionState.DISCONNECTED.value),
-    (Connection.suspended_at.is_not(None), PAUSED),
-    else_=ConnectionState.CONNECTED.value,
-)
 _is_throttled = Connection.throttled_since <= bindparam("throttled_before")
 _by_state = (
     select(
-        _state.label("state"),
+        connections.company_state.label("state"),
         func.count().label("companies"),
         func.min(Connection.reconciled_until).label("reconciled_until"),
         func.count(Connection.keys_refused_since).label("keys_refused"),
@@ -49,7 +38,7 @@ _by_state = (
         func.min(Connection.throttled_since).filter(_is_throttled).label("throttled_since"),
     )
     .where(Connection.environment == bindparam("environment"))
-    .group_by(_state)
+    .group_by(connections.company_state)
 )
 # One statement for several checks, each of which takes its rows from these. So what it looks for
 # has to be among the conditions, and what it reads among the columns.
@@ -92,7 +81,7 @@ class Facts:
 
     @cached_property
     def by_state(self) -> Mapping[str, Row[Any]]:
-        """How many companies are connected, paused, disconnected and dead, and how they fare."""
+        """How many companies are in each `CompanyState`, and how they fare; none has no row."""
         values = {"environment": self.environment, "throttled_before": self.now - THROTTLED}
         return {row.state: row for row in self.session.execute(_by_state, values)}
 

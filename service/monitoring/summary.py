@@ -13,7 +13,7 @@ from sqlalchemy.orm import aliased
 
 from service.database.tables import Connection, Notice, Run, WebhookAnswers
 from service.database.types import written_out
-from service.domain import ConnectionState, NoticeStatus, RunCause, RunKind, RunState
+from service.domain import CompanyState, ConnectionState, NoticeStatus, RunCause, RunKind, RunState
 from service.monitoring.facts import Facts
 from service.queries import notices
 
@@ -107,7 +107,7 @@ _figures = select(
 
 def summary(facts: Facts) -> Summary:
     found = facts.session.execute(_figures, {"environment": facts.environment}).one()
-    connected = facts.by_state.get(ConnectionState.CONNECTED)
+    connected = facts.by_state.get(CompanyState.CONNECTED)
     return Summary(
         companies={state: row.companies for state, row in facts.by_state.items()},
         pending=found.pending,

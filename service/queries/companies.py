@@ -3,24 +3,13 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
+from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Run, Supplier
-from service.domain import ConnectionState
-from service.store import approvals, inbox, infactor_outbox, runs, silence
-
-
-class Filter(StrEnum):
-    """A state of companies to list."""
-
-    CONNECTED = "connected"
-    PAUSED = "paused"
-    DEAD = "dead"
-    DISCONNECTED = "disconnected"
-    RELEASED = "released"
+from service.domain import CompanyState
+from service.store import approvals, connections, inbox, infactor_outbox, runs, silence
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +35,7 @@ def page(
     after: str | None = None,
     text: str = "",
     supplier_ids: Collection[int] | None = None,
-    state: str = "",
+    state: CompanyState | None = None,
     late_since: datetime | None = None,
     limit: int,
 ) -> list[CompanyEntry]:
@@ -55,7 +44,9 @@ def page(
     `late_since` keeps those with an invoice on its way to Infactor since then, or refused there.
     """
     name = func.lower(Connection.company_name)
-    chosen = [Connection.environment == environment, *_in_state(state)]
+    chosen = [Connection.environment == environment]
+    if state:
+        chosen.append(connections.company_state == state)
     if after is not None:
         last = session.get(Connection, after)
         if last is not None:
@@ -109,29 +100,6 @@ def names(session: Session, connection_ids: Collection[str]) -> dict[str, str]:
         select(Connection.id, Connection.company_name).where(Connection.id.in_(connection_ids))
     )
     return {connection_id: name or connection_id for connection_id, name in rows}
-
-
-def _in_state(state: str) -> list[ColumnElement[bool]]:
-    ended = Connection.state == ConnectionState.DISCONNECTED
-    match state:
-        case Filter.CONNECTED:
-            return [
-                Connection.state == ConnectionState.CONNECTED,
-                Connection.suspended_at.is_(None),
-            ]
-        case Filter.PAUSED:
-            return [
-                Connection.state == ConnectionState.CONNECTED,
-                Connection.suspended_at.is_not(None),
-            ]
-        case Filter.DEAD:
-            return [ended, Connection.problem.is_not(None)]
-        case Filter.DISCONNECTED:
-            return [ended, Connection.problem.is_(None), Connection.released_at.is_(None)]
-        case Filter.RELEASED:
-            return [and_(ended, Connection.released_at.is_not(None))]
-        case _:
-            return []
 
 
 def _with_news(session: Session, rows: Sequence[tuple[Connection, Supplier]]) -> list[CompanyEntry]:

@@ -28,9 +28,17 @@ from service.coordination import circuit_breaker, heartbeats
 from service.database.tables import Alert, Connection, Notice, Reads, Run, Sample
 from service.database.types import among, written_out
 from service.database.upsert import insert
-from service.domain import ConnectionState, NoticeStatus, RunKind, RunState
+from service.domain import CompanyState, ConnectionState, NoticeStatus, RunKind, RunState
 from service.queries import notices
-from service.store import counters, documents, event_feed, findings, infactor_outbox, watermarks
+from service.store import (
+    connections,
+    counters,
+    documents,
+    event_feed,
+    findings,
+    infactor_outbox,
+    watermarks,
+)
 from service.store.counters import Counted
 
 RECENT = timedelta(hours=1)
@@ -271,20 +279,12 @@ def _reads(session: Session, month: str) -> dict[str, int]:
 
 def _connections(session: Session, environment: str) -> dict[str, int]:
     """Count companies by state; reads all connections."""
-    state = case(
-        (
-            (Connection.state == ConnectionState.DISCONNECTED) & Connection.problem.is_not(None),
-            "dead",
-        ),
-        (Connection.state == ConnectionState.DISCONNECTED, ConnectionState.DISCONNECTED.value),
-        (Connection.suspended_at.is_not(None), "suspended"),
-        else_=ConnectionState.CONNECTED.value,
-    )
     rows = session.execute(
-        select(state, func.count()).where(Connection.environment == environment).group_by(state)
+        select(connections.company_state, func.count())
+        .where(Connection.environment == environment)
+        .group_by(connections.company_state)
     )
-    none = dict.fromkeys(("connected", "suspended", "dead", "disconnected"), 0)
-    return {**none, **{name: count for name, count in rows}}
+    return dict[str, int].fromkeys(CompanyState, 0) | {state: count for state, count in rows}
 
 
 def _active_runs(session: Session) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     BindParameter,
@@ -20,7 +21,7 @@ from sqlalchemy.orm import Session
 from service.database.tables import Connection, Supplier
 from service.database.types import NOW, Instant, Moment, among, has_come, moments
 from service.database.upsert import excluded, insert
-from service.domain import ConnectionState
+from service.domain import CompanyState, ConnectionState
 from service.errors import Disconnected
 from service.kit.backoff import LONGEST_PAUSE
 
@@ -29,6 +30,21 @@ _LONGEST_NUDGE = timedelta(minutes=2)
 _EMAILS = select(Supplier.id, Supplier.email)
 UNASKED_WHILE = timedelta(days=1)
 """How long an object that nobody asked for is spoken of."""
+
+# A company that QuickBooks ended has a problem; none has that was released.
+company_state: ColumnElement[Any] = case(
+    (
+        Connection.state == ConnectionState.DISCONNECTED,
+        case(
+            (Connection.problem.is_not(None), CompanyState.DEAD.value),
+            (Connection.released_at.is_not(None), CompanyState.RELEASED.value),
+            else_=CompanyState.DISCONNECTED.value,
+        ),
+    ),
+    (Connection.suspended_at.is_not(None), CompanyState.PAUSED.value),
+    else_=CompanyState.CONNECTED.value,
+)
+"""An expression: the `CompanyState` of a connection."""
 
 
 def upsert_supplier(session: Session, email: str, name: str, address: str, now: datetime) -> int:

@@ -10,7 +10,15 @@ from itertools import product
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Request,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 from tests.journey.deployment import Deployment
 from tests.missing import missing
@@ -22,6 +30,7 @@ SCHEMES = ("light", "dark")
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 _PICTURES = bool(os.environ.get("PICTURES"))
 _OURS = re.compile(r"^(http://(localhost|127\.0\.0\.1):\d+/|data:|about:)")
+_UNANSWERED = ("htmx:afterRequest", "htmx:sendAbort", "htmx:sendError")
 _LEVELS = """["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]"""
 # Finds violations of WCAG 2.2 A and AA, but for colours.
 _STRUCTURE = f"""async () => (await axe.run({{
@@ -97,6 +106,7 @@ class Reader:
         context.route(re.compile(".*"), reader._stay_here)
         context.on("weberror", lambda error: reader.wrong.append(str(error.error)))
         context.on("console", lambda said: reader._listen(said.type, said.text))
+        context.on("requestfailed", reader._note_failure)
         context.set_default_timeout(60_000)
         return reader
 
@@ -112,9 +122,17 @@ class Reader:
             route.abort()
 
     def _listen(self, kind: str, text: str) -> None:
-        # A status that is no 2xx is told as an error too; tests look at statuses themselves.
-        if kind == "error" and "Failed to load resource" not in text:
+        # A status that is no 2xx is told as an error too; tests look at statuses themselves. And
+        # htmx tells of a request that got no answer, whatever the reason: see below.
+        known = text.startswith(("Failed to load resource", *_UNANSWERED))
+        if kind == "error" and not known:
             self.wrong.append(text)
+
+    def _note_failure(self, request: Request) -> None:
+        # Whoever goes to another page gives up what the first has asked for.
+        given_up = request.failure == "net::ERR_ABORTED"
+        if not given_up and _OURS.match(request.url):
+            self.wrong.append(f"{request.url}: {request.failure}")
 
 
 def look(page: Page, name: str, widths: Sequence[int] = WIDTHS) -> None:

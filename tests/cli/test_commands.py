@@ -12,7 +12,7 @@ from service.database.tables import Connection
 from tests import commands
 from tests.cli.place import Place, an_invoice
 from tests.journey.deployment import Deployment, deployed
-from tests.servers import free_port, wait_until
+from tests.servers import PATIENCE, free_port, wait_until
 
 REALM = "9341455000000055"
 
@@ -245,4 +245,7 @@ def test_every_notice_is_listed_with_its_outcome(deployment: Deployment) -> None
 
 def test_a_receiver_reads_no_more_of_a_head_than_it_has_use_for(deployment: Deployment) -> None:
     headers = {"cookie": "x" * 70_000}
-    assert httpx.get(deployment.receivers[0] + "/livez", headers=headers).status_code == 431
+    assert (
+        httpx.get(deployment.receivers[0] + "/livez", headers=headers, timeout=PATIENCE).status_code
+        == 431
+    )

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from service.cli.demo.command import has_screen
-from tests.servers import wait_until
+from tests.servers import PATIENCE, wait_until
 
 
 @pytest.fixture
@@ -61,18 +61,18 @@ def test_it_says_what_to_open_and_how_to_log_in(demo: subprocess.Popen[str], ope
     connect, supplier, simulator, operator = [line for line in lines if line.startswith("http")]
     assert re.fullmatch(
         r"http://localhost:\d+/quickbook/authorise\?token=\S+",
-        httpx.get(connect).headers["location"],
+        httpx.get(connect, timeout=PATIENCE).headers["location"],
     )
-    with httpx.Client(follow_redirects=True, trust_env=False) as browser:
+    with httpx.Client(follow_redirects=True, trust_env=False, timeout=PATIENCE) as browser:
         assert browser.get(supplier).url.path.startswith("/quickbook/")
-    assert httpx.get(simulator, trust_env=False).status_code == 200
+    assert httpx.get(simulator, trust_env=False, timeout=PATIENCE).status_code == 200
     wait_until(opened.exists, 30, "a browser")
     assert opened.read_text() == connect
     said = "\n".join(lines)
     named = re.search(r"\n   name: (\S+)\n   password: (\S+)\n", said)
     assert named is not None, said
     assert named[1] == "operator"
-    with httpx.Client(follow_redirects=True, trust_env=False) as browser:
+    with httpx.Client(follow_redirects=True, trust_env=False, timeout=PATIENCE) as browser:
         login = {"name": named[1], "password": named[2], "next": "/ops/"}
         landed = browser.post(httpx.URL(operator).join("/ops/login"), data=login)
     assert (landed.status_code, landed.url) == (200, httpx.URL(operator))

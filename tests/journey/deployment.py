@@ -19,7 +19,7 @@ from service.simulator.app import RunningSimulator, running
 from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
 from tests import commands
-from tests.servers import free_port, wait_until
+from tests.servers import PATIENCE, free_port, wait_until
 
 VERIFIER = "verifier-token-of-the-journey"
 SECRETS = {
@@ -73,7 +73,9 @@ class Deployment:
 
     def sim(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the simulator for something."""
-        answer = httpx.request(method, f"{self.simulator.url}/_sim{path}", json=body)
+        answer = httpx.request(
+            method, f"{self.simulator.url}/_sim{path}", json=body, timeout=PATIENCE
+        )
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -83,6 +85,7 @@ class Deployment:
             f"{self.receivers[receiver]}/quickbook/webhook",
             content=body,
             headers={"intuit-signature": sign(body, token)},
+            timeout=PATIENCE,
         ).status_code
 
     def connect(
@@ -141,7 +144,7 @@ class Deployment:
         for name, process in self.processes.items():
             assert process.exitcode is None, (self.folder / f"{name}.log").read_text()
         try:
-            return httpx.get(f"{url}/livez").status_code == 200
+            return httpx.get(f"{url}/livez", timeout=PATIENCE).status_code == 200
         except httpx.TransportError:
             return False
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.journey.deployment import SECRETS, Deployment, deployed
 from tests.journey.two_companies import BUYER, OTHER_REALM, REALM, a_book, an_invoice
-from tests.servers import wait_until
+from tests.servers import PATIENCE, wait_until
 
 
 @pytest.fixture(params=["embedded", "separate"])
@@ -107,12 +107,14 @@ def _deliver_twice_and_wrongly(deployment: Deployment) -> None:
 
 def _every_receiver_can_be_watched(deployment: Deployment) -> None:
     for receiver in deployment.receivers:
-        ready = httpx.get(f"{receiver}/readyz").json()
+        ready = httpx.get(f"{receiver}/readyz", timeout=PATIENCE).json()
         assert (ready["status"], ready["queue"] in ("ok", "embedded")) == ("ok", True)
-        metrics = httpx.get(f"{receiver}/metrics").text
+        metrics = httpx.get(f"{receiver}/metrics", timeout=PATIENCE).text
         assert 'infactor_quickbooks_connections{state="connected"} 2.0' in metrics
         assert 'infactor_quickbooks_heartbeat_age_seconds{name="clock"}' in metrics
-        forged = httpx.get(f"{receiver}/metrics", headers={"x-forwarded-for": "127.0.0.1"})
+        forged = httpx.get(
+            f"{receiver}/metrics", headers={"x-forwarded-for": "127.0.0.1"}, timeout=PATIENCE
+        )
         assert forged.status_code == 403
 
 

@@ -12,7 +12,7 @@ from service.domain import RuleCode
 from service.infactor.rules import catalogue
 from tests.journey.deployment import Deployment, deployed
 from tests.journey.two_companies import REALM, a_book
-from tests.servers import wait_until
+from tests.servers import PATIENCE, wait_until
 
 SECONDS = 60
 
@@ -28,7 +28,7 @@ def leave(made: Deployment) -> None:
     made.sim("POST", f"/companies/{REALM}/disconnect")
     made.sim("POST", f"/companies/{REALM}/Invoice/7/void")
     url = f"{made.receivers[0]}/quickbook/disconnected?realmId={REALM}"
-    assert httpx.get(url, follow_redirects=True).status_code == 200
+    assert httpx.get(url, follow_redirects=True, timeout=PATIENCE).status_code == 200
 
 
 def lose_the_webhook_and_leave(made: Deployment) -> None:

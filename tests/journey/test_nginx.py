@@ -15,7 +15,7 @@ from service.quickbooks.webhooks import sign
 from tests.journey.deployment import VERIFIER, Deployment, deployed
 from tests.journey.two_companies import a_book
 from tests.layout import ROOT
-from tests.servers import free_port, wait_until
+from tests.servers import PATIENCE, free_port, wait_until
 
 CONFIGURATION = """
 daemon off;
@@ -63,7 +63,7 @@ def proxy(made: Deployment, tmp_path: Path) -> Iterator[httpx.Client]:
     )
     nginx = subprocess.Popen(["nginx", "-p", str(tmp_path), "-c", str(file)])
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
             wait_until(lambda: _listens(port), 20, "nginx")
             yield client
     finally:
@@ -87,7 +87,7 @@ def test_the_block_of_the_readme_lets_in_what_it_says_and_logs_no_secret(
     made: Deployment, proxy: httpx.Client, tmp_path: Path
 ) -> None:
     page = status_of(proxy, "/quickbook/welcome")
-    direct = httpx.get(f"{made.receivers[0]}/quickbook/welcome")
+    direct = httpx.get(f"{made.receivers[0]}/quickbook/welcome", timeout=PATIENCE)
     assert page == (direct.status_code, direct.content)
     # To everybody a page of the suppliers, whatever stands before.
     for path in ("/ops/x/../../quickbook/welcome", "/ops/..%2fquickbook/welcome"):

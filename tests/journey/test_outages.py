@@ -16,7 +16,7 @@ from redis import Redis
 from tests.journey.deployment import Deployment, deployed
 from tests.journey.two_companies import REALM, a_book, an_invoice
 from tests.monitoring.listener import SECRET, Listener, listening
-from tests.servers import free_port, redis_server, wait_until
+from tests.servers import PATIENCE, free_port, redis_server, wait_until
 from tests.web.ops.operators import PASSWORD, entry
 
 # A worker that was not restarted, and stays alive for ten minutes.
@@ -48,10 +48,10 @@ class Watch:
         return dict(found)
 
     def readyz(self) -> dict[str, Any]:
-        return dict(httpx.get(f"{self.deployment.receivers[0]}/readyz").json())
+        return dict(httpx.get(f"{self.deployment.receivers[0]}/readyz", timeout=PATIENCE).json())
 
     def metrics(self) -> str:
-        return httpx.get(f"{self.deployment.receivers[0]}/metrics").text
+        return httpx.get(f"{self.deployment.receivers[0]}/metrics", timeout=PATIENCE).text
 
     def alerted(self) -> dict[str, dict[str, Any]]:
         return {m["type"]: m["data"] for m in self.listener.messages()}
@@ -84,7 +84,9 @@ def watched(folder: Path, database_url: str, listener: Listener, **more: Any) ->
     }
     with (
         deployed(folder, a_book(), database_url, settings=settings, **more) as made,
-        httpx.Client(base_url=made.receivers[0], follow_redirects=True) as operator,
+        httpx.Client(
+            base_url=made.receivers[0], follow_redirects=True, timeout=PATIENCE
+        ) as operator,
     ):
         made.connect(REALM)
         wait_until(
@@ -202,7 +204,7 @@ def shut(url: str) -> Iterator[None]:
 def readiness(base: str) -> int | None:
     """Return the status of `/readyz`, None where nobody listens."""
     try:
-        return httpx.get(f"{base}/readyz").status_code
+        return httpx.get(f"{base}/readyz", timeout=PATIENCE).status_code
     except httpx.TransportError:
         return None
 
@@ -229,7 +231,7 @@ def test_processes_that_start_while_the_database_is_away_wait_for_it(
                 lambda: all("database.away" in log.read_text() for log in logs), SECONDS, "a line"
             )
             assert readiness(base) == 503
-            assert httpx.get(f"{base}/quickbook/").status_code == 503
+            assert httpx.get(f"{base}/quickbook/", timeout=PATIENCE).status_code == 503
             assert made.deliver(0, b"[]") == 503
         # Between the two servers of the process nobody listens for a moment.
         wait_until(lambda: made.serves(base) and readiness(base) == 200, SECONDS, "work")
@@ -279,7 +281,10 @@ def test_webhooks_that_nobody_can_take_and_alerts_that_are_refused_are_named(
         assert watch.deployment.deliver(0, b"[]") == 503
         signed = {"intuit-signature": "x" * 44}
         base = watch.deployment.receivers[0]
-        assert httpx.post(f"{base}/quickbook/webhooks", headers=signed).status_code == 404
+        assert (
+            httpx.post(f"{base}/quickbook/webhooks", headers=signed, timeout=PATIENCE).status_code
+            == 404
+        )
         with sqlite3.connect(tmp_path / "journey.db") as database:
             database.execute(OLD_WORKER)
         database.close()

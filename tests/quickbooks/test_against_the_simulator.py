@@ -18,6 +18,7 @@ from service.quickbooks.queries import by_ids, count, page_by_id, page_by_time
 from service.simulator.app import RunningSimulator
 from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
+from tests.servers import PATIENCE
 from tests.simulators import Simulators
 
 REALM = "9341455000000001"
@@ -66,7 +67,7 @@ def oauth(sim: RunningSimulator) -> Iterator[OAuth]:
 
 def consent(sim: RunningSimulator, oauth: OAuth) -> str:
     """Return the code that Intuit hands over when the supplier approves."""
-    with httpx.Client(trust_env=False) as browser:
+    with httpx.Client(trust_env=False, timeout=PATIENCE) as browser:
         browser.post(f"{sim.url}/_sim/consent", json={"approve": True, "realmId": REALM})
         back = browser.get(oauth.authorize_url("state-1"))
     answer = parse_qs(urlsplit(back.headers["location"]).query)

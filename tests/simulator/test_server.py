@@ -11,6 +11,7 @@ import service.simulator.app as server_module
 from service.simulator.app import run, running
 from service.simulator.books.book import Book
 from service.simulator.clock import Clock
+from tests.servers import PATIENCE
 from tests.simulator.wire import KEYS, REALM, Wire, a_config
 
 
@@ -57,9 +58,11 @@ def test_its_own_pages_and_programs_can(wire: Wire, headers: dict[str, str]) -> 
 def test_a_running_simulator_stops_when_its_block_ends() -> None:
     before = set(threading.enumerate())
     with running(a_config(), Book({})) as simulator:
-        assert httpx.get(f"{simulator.url}/_sim", trust_env=False).status_code == 200
+        assert (
+            httpx.get(f"{simulator.url}/_sim", trust_env=False, timeout=PATIENCE).status_code == 200
+        )
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{simulator.url}/_sim", trust_env=False)
+        httpx.get(f"{simulator.url}/_sim", trust_env=False, timeout=PATIENCE)
     left = set(threading.enumerate()) - before
     assert "quickbooks-simulator" not in {thread.name for thread in left}
 

@@ -16,6 +16,7 @@ import httpx
 from service.simulator.app import RunningSimulator
 from service.simulator.clock import Clock
 from service.simulator.config import SimulatorConfig
+from tests.servers import PATIENCE
 
 REALM = "9341455000000001"
 OTHER_REALM = "9341455000000002"
@@ -67,7 +68,9 @@ class Wire:
     def __init__(self, running: RunningSimulator) -> None:
         self.url = running.url
         self.simulator = running.simulator
-        self.http = httpx.Client(base_url=running.url, verify=False, trust_env=False)
+        self.http = httpx.Client(
+            base_url=running.url, verify=False, trust_env=False, timeout=PATIENCE
+        )
         self.token = ""
 
     def authorise(self, **changes: str) -> httpx.Response:

@@ -184,8 +184,9 @@ def test_companies_are_counted_by_state(database: Database, connection_id: str) 
         c4={"state": "disconnected", "suspended_at": AT},
         c5={"problem": "QuickBooks is down", "paused_until": AT},
         c6={"environment": "production"},
+        c7={"state": "disconnected", "released_at": AT},
     )
-    states = {"connected": 2, "suspended": 1, "dead": 1, "disconnected": 1}
+    states = {"connected": 2, "paused": 1, "dead": 1, "disconnected": 1, "released": 1}
     assert measured(database).connections == states
 
 

@@ -19,7 +19,7 @@ import httpx
 from service.database.engine import Database
 from service.database.schema import migrate
 from tests import processes
-from tests.servers import free_port, mongodb_server, postgres, redis_server, wait_until
+from tests.servers import PATIENCE, free_port, mongodb_server, postgres, redis_server, wait_until
 from tests.workers.world import environment
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +65,10 @@ def _cpu_of(arguments: tuple[str, ...]) -> float:
 def _serve(url: str, settings: Mapping[str, str]) -> tuple[float, int]:
     """Return the seconds of CPU until `/livez` answers, and the megabytes soon afterwards."""
     port = free_port()
-    with _started(url, settings, "serve", "--port", str(port)) as process, httpx.Client() as client:
+    with (
+        _started(url, settings, "serve", "--port", str(port)) as process,
+        httpx.Client(timeout=PATIENCE) as client,
+    ):
 
         def lives() -> bool:
             try:

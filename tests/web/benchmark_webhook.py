@@ -32,7 +32,7 @@ from service.kit.vault import Vault
 from service.quickbooks.webhooks import sign
 from service.store import connections, watermarks
 from tests.builders import a_connection
-from tests.servers import free_port, postgres, redis_server, wait_until
+from tests.servers import PATIENCE, free_port, postgres, redis_server, wait_until
 from tests.web.benchmark_server import BARE
 from tests.workers.world import VERIFIER, an_event, environment
 
@@ -189,7 +189,7 @@ def _answers(process: subprocess.Popen[bytes], address: str) -> bool:
     if process.poll() is not None:
         sys.exit("the receiver ended at its start")
     try:
-        return httpx.get(f"{address}/livez", trust_env=False).status_code == 200
+        return httpx.get(f"{address}/livez", trust_env=False, timeout=PATIENCE).status_code == 200
     except httpx.TransportError:
         return False
 

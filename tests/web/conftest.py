@@ -32,6 +32,7 @@ from service.store import connection_lifecycle
 from service.web.health.probes import probes_for
 from tests import databases
 from tests.builders import a_customer, an_invoice
+from tests.servers import PATIENCE
 from tests.simulators import Simulators
 
 SECRET = "i" * 40
@@ -59,7 +60,9 @@ class Place:
     services: Services
     simulator: RunningSimulator
     client: TestClient
-    _sim: httpx.Client = field(default_factory=lambda: httpx.Client(verify=False, trust_env=False))
+    _sim: httpx.Client = field(
+        default_factory=lambda: httpx.Client(verify=False, trust_env=False, timeout=PATIENCE)
+    )
 
     def browser(self, **headers: str) -> TestClient:
         """Return one more browser, with a cookie jar of its own, that follows no redirects."""

@@ -73,7 +73,7 @@ def watermark(world: World) -> Any:
 def cannot_show(world: World, *ids: str, entity: str = "Invoice", fault: str = "4002") -> None:
     """Let QuickBooks fail on every page, query and change list that holds one of these."""
     orders = [{"company": REALM, "entity": entity, "id": i, "fault": fault} for i in ids]
-    world._order("POST", "poison", orders)
+    world.order("POST", "poison", orders)
 
 
 def named(differences: list[dict[str, str]]) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 from uuid import uuid4
@@ -108,6 +108,18 @@ def test_a_message_is_delayed_for_a_week_at_most_as_dramatiq_does_it() -> None:
     assert not is_ours(written(queue_name="sync.DQ"), "sync.DQ")
 
 
+def declare(broker: RedisBroker, do: Callable[[str], None], **options: int) -> None:
+    """Let the broker's messages for `sync_company` be done so."""
+    dramatiq.Actor(
+        do,
+        broker=broker,
+        actor_name="sync_company",
+        queue_name="sync",
+        priority=0,
+        options=options,
+    )
+
+
 @contextmanager
 def a_worker(redis_url: str, done: list[str], threads: int = 4) -> Iterator[RedisBroker]:
     """Run a worker that notes the companies it is told of."""
@@ -116,14 +128,7 @@ def a_worker(redis_url: str, done: list[str], threads: int = 4) -> Iterator[Redi
     def sync_company(connection_id: str) -> None:
         done.append(connection_id)
 
-    dramatiq.Actor(
-        sync_company,
-        broker=broker,
-        actor_name="sync_company",
-        queue_name="sync",
-        priority=0,
-        options={},
-    )
+    declare(broker, sync_company)
     worker = dramatiq.Worker(broker, worker_threads=threads, worker_timeout=100)
     worker.start()
     try:
@@ -191,14 +196,7 @@ def test_a_worker_goes_on_among_messages_that_are_not_ours(
         done.append(connection_id)
 
     options = {"min_backoff": 1, "max_backoff": 1, "max_retries": 1}
-    dramatiq.Actor(
-        sync_company,
-        broker=broker,
-        actor_name="sync_company",
-        queue_name="sync",
-        priority=0,
-        options=options,
-    )
+    declare(broker, sync_company, **options)
     broker.enqueue(jobs.message(jobs.SYNC, "again"))
     for data in FOREIGN.values():
         broker.do_enqueue("sync", str(uuid4()), data)

@@ -294,7 +294,7 @@ def test_the_bad_customer_comes_back_when_it_is_fixed(world: World) -> None:
     world.sync()
     (_, failed) = world.notice_rows()
     assert failed.status == "failed"  # still so
-    world._order("DELETE", "poison")
+    world.order("DELETE", "poison")
     world.let_failed_come_back()
     world.sync()
     assert world.notices()[1:] == [("done", "what is there was read")]
@@ -305,7 +305,7 @@ def test_the_bad_invoice_comes_back_when_it_is_fixed(world: World) -> None:
     world.put("Invoice", an_invoice("1"), an_invoice("2"))
     cannot_show(world, "1")
     world.backfill()
-    world._order("DELETE", "poison")
+    world.order("DELETE", "poison")
     world.pass_time_in_quickbooks(seconds=2)
     world.arrive(an_invoice("1", TotalAmt=80.0, Balance=80.0))
     assert world.documents()["1"]["invoiceAmount"] == 80.0

@@ -242,7 +242,7 @@ def test_the_address_of_a_disconnection_has_the_company_looked_at(world: World) 
 
 def test_the_address_of_a_disconnection_ends_what_quickbooks_has_ended(world: World) -> None:
     world.arrive(an_invoice("1"))
-    world._order("POST", f"companies/{REALM}/disconnect")
+    world.order("POST", f"companies/{REALM}/disconnect")
     world.web.get(f"/quickbook/disconnected?realmId={REALM}")
     world.sync()
     assert world.connection().state == "disconnected"

@@ -167,34 +167,34 @@ class World:
 
     def put(self, entity: str, *records: dict[str, Any], realm: str = REALM) -> None:
         """Create or replace records in QuickBooks."""
-        self._order("PUT", f"companies/{realm}/{entity}", list(records))
+        self.order("PUT", f"companies/{realm}/{entity}", list(records))
 
     def delete(self, entity: str, quickbooks_id: str, **params: str) -> None:
         """Delete a record in QuickBooks."""
-        self._order("DELETE", f"companies/{REALM}/{entity}/{quickbooks_id}", params=params)
+        self.order("DELETE", f"companies/{REALM}/{entity}/{quickbooks_id}", params=params)
 
     def void(self, quickbooks_id: str) -> None:
         """Void an invoice in QuickBooks."""
-        self._order("POST", f"companies/{REALM}/Invoice/{quickbooks_id}/void")
+        self.order("POST", f"companies/{REALM}/Invoice/{quickbooks_id}/void")
 
     def pay(self, quickbooks_id: str, amount: float | None = None) -> None:
         """Pay an invoice in QuickBooks, in full unless an amount is given."""
         body = {} if amount is None else {"amount": amount}
-        self._order("POST", f"companies/{REALM}/Invoice/{quickbooks_id}/pay", body)
+        self.order("POST", f"companies/{REALM}/Invoice/{quickbooks_id}/pay", body)
 
     # How QuickBooks behaves.
 
     def faults(self, *rules: dict[str, Any]) -> None:
         """Let QuickBooks misbehave."""
-        self._order("POST", "faults", list(rules))
+        self.order("POST", "faults", list(rules))
 
     def settings(self, **values: Any) -> None:
         """Change settings of the simulator."""
-        self._order("POST", "settings", values)
+        self.order("POST", "settings", values)
 
     def no_faults(self) -> None:
         """Let QuickBooks behave again, and give at once what it holds back."""
-        self._order("DELETE", "faults")
+        self.order("DELETE", "faults")
 
     def poison(self, entity: str, *quickbooks_ids: str, fault: Fault | None = None) -> None:
         """Let every query by id, and every read, fail that would bring one of these records."""
@@ -231,9 +231,9 @@ class World:
 
     def forget_calls(self) -> None:
         """Count reads from now on."""
-        self._order("DELETE", "calls")
+        self.order("DELETE", "calls")
 
-    def _order(self, method: str, path: str, body: Any = None, **more: Any) -> None:
+    def order(self, method: str, path: str, body: Any = None, **more: Any) -> None:
         url = f"{self.simulator.url}/_sim/{path}"
         self.http.request(method, url, json=body, **more).raise_for_status()
 
@@ -272,7 +272,7 @@ class World:
     def grant(self, realm: str) -> Tokens:
         """Return the tokens of a new consent in QuickBooks."""
         self.simulator.simulator.company(realm)
-        self._order("POST", "consent", {"approve": True, "realmId": realm})
+        self.order("POST", "consent", {"approve": True, "realmId": realm})
         answer = self.http.get(self.services.oauth.authorize_url("state-1"))
         code = parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
         return self.services.oauth.exchange(code, "state-1")

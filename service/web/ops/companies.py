@@ -15,7 +15,7 @@ from service import wording
 from service.config.settings import Settings
 from service.database.tables import Connection, Run
 from service.database.types import waits
-from service.domain import ConnectionState, RunKind, RunState, realm_id_of
+from service.domain import CompanyState, ConnectionState, RunKind, RunState, realm_id_of
 from service.kit.clock import now
 from service.monitoring.infactor import STUCK
 from service.operations import actions
@@ -33,7 +33,7 @@ LATE = "late"  # companies with stuck or refused deliveries
 PAGE_SIZE = 50
 _MOST_SUPPLIERS = 50
 _LONGEST_ERROR = 300
-_STATES = {"": "All", "dead": "Ended by QuickBooks", LATE: "Late in Infactor"}
+_STATES = {"": "All", CompanyState.DEAD: "Ended by QuickBooks", LATE: "Late in Infactor"}
 _ENDS_SOON = timedelta(days=30)
 
 
@@ -49,7 +49,7 @@ class ConnectionStatus:
 def listing(request: Request[AppState]) -> Response:
     """Show a page of the companies that match."""
     services, query = request.state["services"], request.query_params
-    states = (*companies.Filter, *([LATE] if services.settings.delivers else []))
+    states = (*CompanyState, *([LATE] if services.settings.delivers else []))
     text, state = words(query, "q"), one_of(query, "state", states)
     supplier_ids = numbers(query["supplier"].split(",")) if "supplier" in query else None
     with services.database.read() as session:
@@ -59,7 +59,7 @@ def listing(request: Request[AppState]) -> Response:
             after=words(query, "after", 32) or None,
             text=text,
             supplier_ids=supplier_ids,
-            state=state if state != LATE else "",
+            state=CompanyState(state) if state not in ("", LATE) else None,
             late_since=now() - STUCK if state == LATE else None,
             limit=PAGE_SIZE + 1,
         )
@@ -99,7 +99,7 @@ def listing(request: Request[AppState]) -> Response:
 def search(request: Request[AppState], form: FormData) -> Response:
     """Redirect to the matching list; no e-mail address or realm id gets into an address."""
     services, text = request.state["services"], words(form, "q")
-    state = {"state": one_of(form, "state", (*companies.Filter, LATE))}
+    state = {"state": one_of(form, "state", (*CompanyState, LATE))}
     environment = services.settings.quickbooks_environment
     realm_id = realm_id_of(text)
     if realm_id is not None and len(text) >= 9:
