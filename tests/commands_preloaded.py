@@ -2,6 +2,8 @@
 
 import gc
 
+import alembic.command
+
 import service.app
 import service.simulator.app
 import workers.process
@@ -10,7 +12,7 @@ from service.cli.main import main as cli
 from service.kit.tls import public_authorities
 from service.kit.version import running_version
 
-__all__ = ["cli", "service", "workers"]
+__all__ = ["alembic", "cli", "service", "workers"]
 
 for command in COMMANDS:
     command.load()

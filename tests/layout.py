@@ -114,23 +114,34 @@ def parsed(code: str) -> ast.Module:
     return ast.parse(code)
 
 
-def imports_of(path: Path, *, for_types: bool = True) -> Iterator[str]:
-    """Give every module that `path` imports, inside functions and, unless told, for type checks."""
-    tree = parsed(path.read_text())
-    skipped = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not for_types
-        for inner in ast.walk(node)
-    }
+def imports_of(path: Path, *, for_types: bool = True) -> tuple[str, ...]:
+    """Return every module that `path` imports, also in functions and, unless told, for types."""
+    return _imports(path, path.read_text(), for_types)
+
+
+@cache
+def _imports(path: Path, code: str, for_types: bool) -> tuple[str, ...]:
+    tree = parsed(code)
+    skipped = set() if for_types else _for_types(tree)
+    found: list[str] = []
     for node in ast.walk(tree):
         if node in skipped:
             continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += (f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(found)
+
+
+def _for_types(tree: ast.Module) -> set[ast.AST]:
+    return {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
 
 
 def within(name: str, package: str) -> bool:
@@ -157,14 +168,17 @@ def forbidden(module: str, imported: str) -> bool:
 def imports_among(paths: Mapping[str, Path], *, for_types: bool = False) -> dict[str, set[str]]:
     """Return which of these modules each of them imports at run time, or for type checks too."""
     return {
-        module: {
-            max(found, key=len)
-            for imported in imports_of(path, for_types=for_types)
-            if (found := [other for other in paths if within(imported, other)])
-        }
-        - {module}
+        module: {_module_of(imported, paths) for imported in imports_of(path, for_types=for_types)}
+        - {module, ""}
         for module, path in paths.items()
     }
+
+
+def _module_of(imported: str, paths: Mapping[str, Path]) -> str:
+    """Return which of these modules is imported, by its name or by one within; else nothing."""
+    while imported and imported not in paths:
+        imported = imported.rpartition(".")[0]
+    return imported
 
 
 def a_cycle(imports: Mapping[str, set[str]]) -> list[str]:

@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ParamSpec, cast
+from types import MappingProxyType
+from typing import Any, ParamSpec, TypeVarTuple, cast
 
 from sqlalchemy import (
     ClauseElement,
     Connection,
+    CursorResult,
     Dialect,
     Engine,
     PoolProxiedConnection,
+    Select,
     create_engine,
     event,
     make_url,
@@ -47,6 +50,7 @@ _NOTICES_A_DEAD_NETWORK = {
     "keepalives_count": 3,
 }
 P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 _AFTER_COMMIT = "after_commit"
 _IS_ALONE = "is_alone"
 KEEPS_EVENTS = "keeps_events"
@@ -190,6 +194,17 @@ def after_commit(
     if session.info.get(_IS_ALONE):
         raise RuntimeError("a single statement has no commit to wait for: use Database.write()")
     session.info.setdefault(_AFTER_COMMIT, []).append(partial(call, *args, **kwargs))
+
+
+def rows_of(
+    session: Session, query: Select[*Ts], values: Mapping[str, Any] = MappingProxyType({})
+) -> CursorResult[*Ts]:
+    """Return the rows of a query of columns, past SQLAlchemy's ORM.
+
+    The ORM took two fifths of the time of a short one on SQLite. What objects of the session have
+    changed is not written first.
+    """
+    return session.connection().execute(query, values)
 
 
 # In UTC the driver can read every instant that we can write. JIT compiles our short queries for

@@ -42,6 +42,8 @@ _ROWS_OF_VALUES = 200  # of at most 40 columns: SQLite takes 32,766 values
 
 Insert = sqlite.Insert | postgresql.Insert
 Rule = Callable[[Insert], Executable]
+Conversions = Sequence[tuple[str, Callable[[Any], Any] | None]]
+"""Columns, and how each one's values become what SQLite's driver takes; None: as they are."""
 
 
 def insert(session: Session, table: type[Base]) -> Insert:
@@ -102,22 +104,35 @@ def update_all(
         return
     names = tuple(name for name in rows[0] if name != key)
     if session.get_bind().dialect.name == "sqlite":
-        keyed = [{_KEY: row[key], **row} for row in rows]
-        session.connection().execute(_update_of_one(table, key, names), keyed)
+        _row_update(table, key, names).run(session, rows)
     else:
         session.connection().execute(
             _update_from_text(table, key, names), {"rows": rows_text(rows)}
         )
 
 
-_KEY = "key_of_row"
+@dataclass(frozen=True, slots=True)
+class _RowUpdate:
+    """An UPDATE of one row on SQLite, which the driver runs for each, and how values become its.
 
+    SQLAlchemy took as long to look those up again for each row as SQLite to write it.
+    """
 
-@cache
-def _update_of_one(table: type[Base], key: str, names: tuple[str, ...]) -> Executable:
-    columns = table.__table__.c
-    changes = {name: bindparam(name, type_=columns[name].type) for name in names}
-    return update(table).where(columns[key] == bindparam(_KEY)).values(changes)
+    text: str
+    conversions: Conversions
+
+    @classmethod
+    def of(cls, table: type[Base], key: str, names: tuple[str, ...]) -> "_RowUpdate":
+        columns = table.__table__.c
+        changes = ", ".join(f"{name} = ?" for name in names)
+        return cls(
+            text=f"UPDATE {table.__tablename__} SET {changes} WHERE {key} = ?",  # noqa: S608 - names of ours
+            conversions=[(name, _conversion(columns[name].type)) for name in (*names, key)],
+        )
+
+    def run(self, session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+        values = [tuple(_converted(row, self.conversions)) for row in rows]
+        session.connection().exec_driver_sql(self.text, values)
 
 
 @cache
@@ -140,7 +155,7 @@ class _ValuesInsert:
 
     text: str
     row: str
-    conversions: Sequence[tuple[str, Callable[[Any], Any] | None]]
+    conversions: Conversions
     defaults: Mapping[str, Any]
     own: Sequence[Any]  # what the rule brings: its places are behind those of the rows
 
@@ -174,10 +189,11 @@ class _ValuesInsert:
 
     def _values(self, row: Mapping[str, Any]) -> list[Any]:
         given = {**row, **self.defaults} if self.defaults else row
-        return [
-            given[name] if convert is None else convert(given[name])
-            for name, convert in self.conversions
-        ]
+        return _converted(given, self.conversions)
+
+
+def _converted(row: Mapping[str, Any], conversions: Conversions) -> list[Any]:
+    return [row[name] if convert is None else convert(row[name]) for name, convert in conversions]
 
 
 def _conversion(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
@@ -205,6 +221,7 @@ def _default(default: Any) -> Any:
 
 
 _values_insert = cache(_ValuesInsert.of)
+_row_update = cache(_RowUpdate.of)
 
 
 @cache

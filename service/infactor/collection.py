@@ -16,6 +16,7 @@ import bson
 from bson import ObjectId
 from bson.errors import InvalidDocument
 from bson.raw_bson import RawBSONDocument
+from msgspec import Struct
 from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge
 
@@ -48,8 +49,7 @@ Key = Any
 """A document's `_id`: our own invoiceId, or an ObjectId of Infactor's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryOrder:
+class DeliveryOrder(Struct, frozen=True, kw_only=True):
     """One revision of an invoice for its document; `mapped` is None if it was never read.
 
     `unseen`: its document was never seen, so it may be inserted without a read.
@@ -65,8 +65,7 @@ class DeliveryOrder:
     warnings: Sequence[Mapping[str, str]] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryResult:
+class DeliveryResult(Struct, frozen=True, kw_only=True):
     """The result of an order; `before` and `after` are the document, None if there is none.
 
     The one that was created is as it is mapped, any other as it is stored.
@@ -85,6 +84,7 @@ class DeliveryResult:
 
 
 _HELD = DeliveryResult(action=Action.HOLD, before=None, after=None, state=None)
+_CREATES = Decision(Action.CREATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,7 @@ class DocumentState:
     marks: Mapping[str, Any]  # our marker and the remark, where there are any, as exact JSON
 
 
-@dataclass(frozen=True, slots=True)
-class _Write:
+class _Write(Struct, frozen=True):
     order: DeliveryOrder
     before: Mapping[str, Any] | None
     decision: Decision
@@ -328,15 +327,15 @@ def _is_creatable(order: DeliveryOrder) -> bool:
 
 
 def _creation(order: DeliveryOrder, mapped: MappedDocument) -> _Write:
-    def whole(document: Mapping[str, Any]) -> dict[str, Any]:
-        return {"_id": order.key, **document, REVISION: order.revision}
-
+    own = {"_id": order.key, REVISION: order.revision}
+    document = mapped.doubles()
+    document.update(own)
+    request: InsertOne[Any]
     try:
-        encoded = bson.encode(whole(mapped.doubles()), check_keys=True)
-        request = InsertOne[Any](RawBSONDocument(encoded))
+        request = InsertOne(RawBSONDocument(bson.encode(document, check_keys=True)))
     except InvalidDocument:  # a name that MongoDB 4.2 does not allow, or what nobody can store
-        request = InsertOne[Any](whole(mapped.as_stored()))
-    return _Write(order, None, Decision(Action.CREATE), request)
+        request = InsertOne(mapped.as_stored() | own)
+    return _Write(order, None, _CREATES, request)
 
 
 def _written(write: _Write) -> Mapping[str, Any] | None:
@@ -365,6 +364,9 @@ def _request(order: DeliveryOrder, before: Mapping[str, Any], decision: Decision
 
 def _done(write: _Write, after: Mapping[str, Any] | None) -> DeliveryResult:
     decision = write.decision
+    if write.before is None:  # what is mapped is undecided: nothing of it is decoded to see that
+        undecided = State.INVOICE_CREATED.value
+        return DeliveryResult(action=decision.action, before=None, after=after, state=undecided)
     written = decision.action in (Action.REFRESH, Action.RESTORE)
     return DeliveryResult(
         action=decision.action,

@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from service.database.engine import rows_of
 from service.database.tables import BusyHour, BuyerAccount, Connection, Customer, Invoice, Run
 from service.database.tables.invoices import OPEN
 from service.database.types import Instant, among, condition, has_come, money_sum
@@ -217,8 +218,8 @@ def of_customers(
 ) -> dict[str, Shares]:
     """Return the accounts as last counted of those of these customers that have one."""
     given = {"company": connection_id, "customers": sorted(customer_ids)}
-    rows = session.execute(_OF_CUSTOMERS, given)
-    return {customer: Shares(*shares) for customer, *shares in rows}
+    found = rows_of(session, _OF_CUSTOMERS, given)
+    return {customer: Shares(*shares) for customer, *shares in found}
 
 
 _SHARES = (BuyerAccount.concentration, BuyerAccount.overdue, BuyerAccount.credit)
@@ -316,7 +317,7 @@ def is_company_due(session: Session, connection_id: str, now: datetime) -> bool:
 
 def is_importing(session: Session, connection_id: str) -> bool:
     """Return whether the company's invoices are being imported, so that many are missing yet."""
-    return session.execute(_import_of_company(), {"company": connection_id}).first() is not None
+    return rows_of(session, _import_of_company(), {"company": connection_id}).first() is not None
 
 
 @cache
@@ -354,7 +355,7 @@ def entered_in(session: Session, connection_id: str, hour: int) -> Sequence[str]
 
 def busy_hours(session: Session, connection_id: str) -> set[int]:
     """Return the hours in which far more invoices were entered than usual, as last counted."""
-    return set(session.scalars(_BUSY_HOURS, {"company": connection_id}))
+    return set(rows_of(session, _BUSY_HOURS, {"company": connection_id}).scalars())
 
 
 _BUSY_HOURS = select(BusyHour.hour).where(BusyHour.connection_id == bindparam("company"))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
+from service.database.engine import rows_of
 from service.database.tables import BuyerAddress, Connection
 from service.database.types import among
 from service.database.upsert import Insert, chunked, insert_all
@@ -39,7 +40,7 @@ def _unless_earlier(statement: Insert) -> Insert:
 def shared(session: Session, connection_id: str, addresses: Collection[str]) -> frozenset[str]:
     """Return those of these addresses that several customers of the company have, or had."""
     given = {"company": connection_id, "addresses": sorted(addresses)}
-    return frozenset(session.scalars(_SHARED, given))
+    return frozenset(rows_of(session, _SHARED, given).scalars())
 
 
 _SHARED = (
@@ -56,7 +57,7 @@ _SHARED = (
 def domains(session: Session, supplier_id: int, environment: str) -> dict[str, int]:
     """Return the domains of the buyers of all companies of the supplier, and since when."""
     given = {"supplier": supplier_id, "environment": environment}
-    return {domain: since_ms for domain, since_ms in session.execute(_DOMAINS, given)}
+    return {domain: since_ms for domain, since_ms in rows_of(session, _DOMAINS, given)}
 
 
 _COMPANIES = select(Connection.id).where(

@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from service.database.engine import rows_of
 from service.database.tables import Connection, Supplier
 from service.database.types import NOW, Instant, Moment, among, has_come, moments
 from service.database.upsert import excluded, insert
@@ -112,12 +113,12 @@ def lock(session: Session, connection_id: str) -> None:
     SQLite has one writer anyway. On PostgreSQL the lock leaves the row's key alone: a notice that
     refers to it is stored meanwhile, so that no acknowledgement waits for a batch.
     """
-    session.execute(_LOCK, {"company": connection_id})
+    rows_of(session, _LOCK, {"company": connection_id})
 
 
 def lock_if_held(session: Session, connection_id: str, supplier_id: int) -> bool:
     """Lock the company likewise; return whether it is connected and belongs to this supplier."""
-    state, owner = session.execute(_LOCK, {"company": connection_id}).first() or (None, None)
+    state, owner = rows_of(session, _LOCK, {"company": connection_id}).first() or (None, None)
     return (state, owner) == (ConnectionState.CONNECTED, supplier_id)
 
 
@@ -265,7 +266,7 @@ def synced(session: Session, connection_id: str, now: datetime) -> bool:
 
     Return whether that ended an outage, or that QuickBooks barred us.
     """
-    hindered = session.scalars(_HINDERED, {"company": connection_id}).first()
+    hindered = rows_of(session, _HINDERED, {"company": connection_id}).first()
     given = {"company": connection_id, **moments(now, LONGEST_PAUSE)}
     noted = session.connection().execute(_NOTE_SYNCED, given)
     return noted.first() is not None and hindered is not None

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, select, update
 from sqlalchemy.orm import Session
 
+from service.database.engine import rows_of
 from service.database.tables import Customer
 from service.database.tables.invoices import TO_REMAP
 from service.database.types import Instant, among, condition
@@ -211,7 +212,7 @@ def stale(
     """Return those of `ids` that are not cached, or were last read before that instant."""
     wanted = set(ids)
     given = {"company": connection_id, "ids": sorted(wanted), "read_before": read_before}
-    return wanted - set(session.scalars(_FRESH, given))
+    return wanted - set(rows_of(session, _FRESH, given).scalars())
 
 
 _FRESH = select(Customer.quickbooks_id).where(

@@ -34,7 +34,7 @@ from sqlalchemy.orm import Session, aliased
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from service.database.engine import Statements
+from service.database.engine import Statements, rows_of
 from service.database.tables import Connection, Notice, NoticeAttempt, Run, Supplier
 from service.database.types import (
     NOW,
@@ -83,8 +83,8 @@ def _due_company() -> Select[Connection, Supplier]:
 
 def is_company_due(session: Session, connection_id: str, environment: str, now: datetime) -> bool:
     """Return whether the company has due notices and may be called now."""
-    found = session.execute(_is_company_due(), _of_due(connection_id, environment, now))
-    return found.first() is not None
+    given = _of_due(connection_id, environment, now)
+    return rows_of(session, _is_company_due(), given).first() is not None
 
 
 @cache

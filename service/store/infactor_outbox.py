@@ -8,9 +8,25 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
-from sqlalchemy import ColumnElement, Text, and_, case, func, or_, select, type_coerce, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Executable,
+    Text,
+    and_,
+    bindparam,
+    case,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.orm import Session, aliased, defer, joinedload
 from sqlalchemy.sql.base import ExecutableOption
 
@@ -23,9 +39,17 @@ from service.database.tables import (
     Revision,
 )
 from service.database.tables.invoices import OLD_ROWS_HELD
-from service.database.types import among, condition, has_come
-from service.database.upsert import Insert, excluded, insert_all, update_all
-from service.domain import Action
+from service.database.types import Instant, among, condition, has_come
+from service.database.upsert import (
+    Insert,
+    excluded,
+    insert_all,
+    insert_for,
+    rows_given,
+    rows_text,
+    update_all,
+)
+from service.domain import Action, State
 from service.kit import exact_json
 from service.kit.clock import now
 from service.store import connections
@@ -74,7 +98,7 @@ def _replace_revision(statement: Insert) -> Insert:
 
 class Outgoing(NamedTuple):
     """What a delivery needs of a recorded invoice: columns of it and its state by the same names,
-    and the text of what is mapped.
+    and the texts of what is JSON and seldom looked at.
 
     Not an `Invoice`, because SQLAlchemy takes longer to make one than Infactor to store it.
     """
@@ -87,8 +111,8 @@ class Outgoing(NamedTuple):
     recorded_at: datetime
     deleted: bool
     hold: str | None
-    holds: list[Any]
-    signals: list[Any]
+    holds_text: str
+    signals_text: str
     mapped_text: str | None
     buyer_emails: list[Any]
     balance: Decimal | None
@@ -97,14 +121,26 @@ class Outgoing(NamedTuple):
     adopted: str | None
     delivery_warnings: list[Any]
 
+    # Decoded each time: most are never looked at.
     @property
     def mapped(self) -> dict[str, Any] | None:
-        """The mapped invoice, decoded each time."""
         return None if self.mapped_text is None else exact_json.decode(self.mapped_text)
+
+    @property
+    def holds(self) -> list[Any]:
+        found: list[Any] = exact_json.decode(self.holds_text)
+        return found
+
+    @property
+    def signals(self) -> list[Any]:
+        found: list[Any] = exact_json.decode(self.signals_text)
+        return found
 
 
 _NOT_OF_INVOICE: dict[str, ColumnElement[Any]] = {
     "delivered_revision": DeliveryState.delivered_revision.expression,
+    "holds_text": type_coerce(Invoice.holds, Text),
+    "signals_text": type_coerce(Invoice.signals, Text),
     "mapped_text": type_coerce(Invoice.mapped, Text),
 }
 _OUTGOING_COLUMNS = [
@@ -213,6 +249,49 @@ def _replace_documents(statement: Insert) -> Insert:
     return statement.on_conflict_do_update(
         index_elements=[Document.invoice_id], set_=excluded(statement, *columns)
     )
+
+
+def copy_mapped(
+    session: Session, revisions: Mapping[str, int], supplier_id: int, at: datetime
+) -> bool:
+    """Let documents be last seen as they were just created: as these invoices are mapped.
+
+    `revisions` are those that were delivered, by invoice id, of one company, which is locked. What
+    is mapped changes only with its revision, or is gone; return whether every invoice still is at
+    its own. No text goes to the database that it has already.
+    """
+    if not revisions:
+        return True
+    rows = [{"id": id_, "revision": revision} for id_, revision in revisions.items()]
+    given = {"rows": rows_text(rows), "supplier_id": supplier_id, "at": at}
+    copied = session.connection().execute(_copy(session.get_bind().dialect.name), given)
+    return copied.rowcount == len(rows)
+
+
+@cache
+def _copy(dialect: str) -> Executable:
+    given = rows_given(dialect, Invoice, ("id", "revision"))
+    at = bindparam("at", type_=Instant)
+    columns: dict[str, Any] = {
+        "invoice_id": Invoice.id,
+        "connection_id": Invoice.connection_id,
+        "supplier_id": bindparam("supplier_id", type_=BigInteger),
+        "state": literal(State.INVOICE_CREATED.value),
+        "document": Invoice.mapped,
+        "withdrawn": false(),
+        "marked": false(),
+        "total": Invoice.total,
+        "revision": Invoice.revision,
+        "written_at": at,
+        "balance": Invoice.balance,
+        "currency": Invoice.currency,
+        "customer_id": Invoice.customer_id,
+        "seen_at": at,
+    }
+    unchanged = and_(Invoice.id == given.c.id, Invoice.revision == given.c.revision)
+    rows = select(*columns.values()).where(unchanged, Invoice.mapped.is_not(None))
+    copies = _replace_documents(insert_for(dialect, Document).from_select([*columns], rows))
+    return copies.execution_options(preserve_rowcount=True)
 
 
 def documents_of(session: Session, ids: Collection[str]) -> dict[str, Document]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import asdict
@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from service.database.engine import rows_of
 from service.database.tables import Connection, Document, Invoice, Revision
 from service.database.types import among, database_now
 from service.database.upsert import (
@@ -123,9 +124,9 @@ def load(session: Session, ids: Collection[str]) -> dict[str, InvoiceRow]:
     """
     if not ids:
         return {}
-    found = session.execute(_LOAD, {"ids": list(ids)})
-    rows = (InvoiceRow(**dict(zip(COLUMNS, values, strict=True))) for values in found)
-    return {row.id: row for row in rows}
+    found = rows_of(session, _LOAD, {"ids": list(ids)})
+    loaded = (InvoiceRow(**dict(zip(COLUMNS, values, strict=True))) for values in found)
+    return {row.id: row for row in loaded}
 
 
 _LOAD = select(*(getattr(Invoice, name) for name in COLUMNS)).where(among(Invoice.id, "ids"))
@@ -142,8 +143,8 @@ class RecordedVersion:
 
 def lock_versions(session: Session, ids: Collection[str]) -> dict[str, RecordedVersion]:
     """Return what is recorded among `ids`, which nobody else changes in this transaction."""
-    rows = session.execute(_LOCK_VERSIONS, {"ids": list(ids)})
-    return {id_: RecordedVersion(digest, hold, void) for id_, digest, hold, void in rows}
+    found = rows_of(session, _LOCK_VERSIONS, {"ids": list(ids)})
+    return {id_: RecordedVersion(digest, hold, void) for id_, digest, hold, void in found}
 
 
 _LOCK_VERSIONS = (
@@ -300,8 +301,8 @@ def numbers_before(session: Session, connection_id: str, keys: Collection[str]) 
     found: dict[str, str] = {}
     query = _numbers_before(session.get_bind().dialect.name)
     for chunk in chunked(sorted(keys)):
-        rows = rows_text([{"number_key": key} for key in chunk])
-        answers = session.execute(query, {"company": connection_id, "rows": rows})
+        given = rows_text([{"number_key": key} for key in chunk])
+        answers = rows_of(session, query, {"company": connection_id, "rows": given})
         found |= {key: earlier for key, earlier in answers if earlier is not None}
     return found
 
@@ -333,14 +334,21 @@ def _natural(number: str) -> str:
     return padded[:_LONGEST_NUMBER]
 
 
-def documents(session: Session, ids: Collection[str]) -> dict[str, Document]:
+class LockedDocument(NamedTuple):
+    """What decides what an invoice does to its document in Infactor."""
+
+    document: dict[str, Any]
+    supplier_id: int
+
+
+def documents(session: Session, ids: Collection[str]) -> dict[str, LockedDocument]:
     """Return Infactor's documents among `ids`, by id, locked for this transaction."""
-    rows = session.scalars(_LOCK_DOCUMENTS, {"ids": list(ids)})
-    return {row.invoice_id: row for row in rows}
+    found = rows_of(session, _LOCK_DOCUMENTS, {"ids": list(ids)})
+    return {id_: LockedDocument(document, owner) for id_, document, owner in found}
 
 
 _LOCK_DOCUMENTS = (
-    select(Document)
+    select(Document.invoice_id, Document.document, Document.supplier_id)
     .where(among(Document.invoice_id, "ids"))
     .order_by(Document.invoice_id)
     .with_for_update()
@@ -361,7 +369,10 @@ def offered(session: Session, ids: Collection[str]) -> set[str]:
     """Return those of `ids` that have a document in Infactor."""
     if not ids:
         return set()
-    return set(session.scalars(select(Document.invoice_id).where(among(Document.invoice_id, ids))))
+    return set(rows_of(session, _OFFERED, {"ids": list(ids)}).scalars())
+
+
+_OFFERED = select(Document.invoice_id).where(among(Document.invoice_id, "ids"))
 
 
 def write_documents(session: Session, rows: Sequence[dict[str, Any]]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, bindparam, select, update
 from sqlalchemy.orm import Session
 
+from service.database.engine import rows_of
 from service.database.tables import Connection
 from service.database.types import Instant, Moment
 from service.domain import ConnectionState
@@ -75,7 +76,7 @@ def is_company_proved(session: Session, connection_id: str, hours: int, now: dat
     """Return whether this company is proved."""
     first, last = period(hours, now)
     given = {"company": connection_id, "first": first, "last": last}
-    return session.execute(_PROVED, given).first() is not None
+    return rows_of(session, _PROVED, given).first() is not None
 
 
 _PROVED = select(Connection.id).where(

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import case, literal, select, update
 from sqlalchemy.orm import Session
 
+from service.database.engine import rows_of
 from service.database.tables import Connection
 from service.database.types import Instant, database_now
 
@@ -21,7 +22,7 @@ _DATABASE_NOW = select(database_now())
 
 def database_time(session: Session) -> datetime:
     """Return the present by the database's clock."""
-    return datetime.fromtimestamp(session.execute(_DATABASE_NOW).scalar_one(), UTC)
+    return datetime.fromtimestamp(rows_of(session, _DATABASE_NOW).scalar_one(), UTC)
 
 
 def latest(session: Session) -> datetime:

@@ -35,17 +35,37 @@ _LEVELS = """["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]"""
 # Finds violations of WCAG 2.2 A and AA, but for colours.
 _STRUCTURE = f"""async () => (await axe.run({{
   runOnly: {_LEVELS}, rules: {{"color-contrast": {{enabled: false}}}}, resultTypes: ["violations"],
+  preload: {{assets: ["media"]}},
 }})).violations"""
 # Finds what is too pale. That takes long, so a row is left out if an earlier one of its table has
-# the same markup, but for words and addresses.
+# the same markup, but for words and addresses; and whatever is as it was in a width or by a light
+# that has been looked at: each of it in the same colours, on what is behind it, and as large.
 _PALE = """async () => {
+  window.looked ??= new WeakMap();
+  const mark = (element, behind) => {
+    let as = "hidden";
+    if (element.checkVisibility()) {
+      const style = getComputedStyle(element);
+      const size = parseFloat(style.fontSize);
+      const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+      behind += [style.backgroundColor, style.backgroundImage, style.opacity].join(" ") + "/";
+      as = [behind, style.color, style.textShadow, large, style.position].join(" ");
+    }
+    const known = looked.get(element) ?? looked.set(element, new Set()).get(element);
+    let same = known.has(as);
+    known.add(as);
+    for (const child of element.children) same = mark(child, behind) && same;
+    element.toggleAttribute("data-repeats", same);
+    return same;
+  };
+  if (mark(document.documentElement, "")) return [];
   for (const body of document.querySelectorAll("tbody")) {
     const seen = new Set();
     for (const row of body.rows) {
-      row.removeAttribute("data-repeats");
-      const kind = row.outerHTML.replace(/[^<>]*[^<>\\s][^<>]*(?=<)/g, "…")
+      const kind = row.outerHTML.replaceAll(' data-repeats=""', "")
+        .replace(/[^<>]*[^<>\\s][^<>]*(?=<)/g, "…")
         .replace(/ (id|href|value|action|datetime)="[^"]+"/g, "");
-      row.toggleAttribute("data-repeats", seen.has(kind));
+      if (seen.has(kind)) row.toggleAttribute("data-repeats", true);
       seen.add(kind);
     }
   }

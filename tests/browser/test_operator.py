@@ -28,8 +28,16 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
     url = f"sqlite:///{tmp_path}/pages.db"
     with deployed(tmp_path, a_book(), url, settings={"OPS_USERS": entry("ada")}) as made:
         made.connect(REALM)
+        # A command takes more than all that it waits for.
+        wait_until(lambda: stored(tmp_path / "pages.db") == 30, 60, "import")
         wait_until(lambda: len(made.rows("invoices", "--supplier", SUPPLIER)) == 30, 60, "import")
         yield made
+
+
+def stored(database: Path) -> int:
+    """Return how many invoices there are."""
+    with closing(sqlite3.connect(database)) as connection:
+        return int(connection.execute("SELECT count(*) FROM invoices").fetchone()[0])
 
 
 SUPPLIER = "supplier@example.com"

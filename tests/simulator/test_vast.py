@@ -54,17 +54,20 @@ def _changed(record: Record, number: int, at: datetime) -> Json:
 
 
 @pytest.mark.slow
-def test_after_any_changes_it_holds_what_a_shelf_of_stored_records_holds() -> None:
+def test_after_any_changes_it_holds_what_a_shelf_of_stored_records_holds(
+    request: pytest.FixtureRequest,
+) -> None:
+    count, changes = (300, 120) if request.config.getoption("--long") else (100, 60)
     random = Random(11)
-    vast, stored = _shelves(300)
+    vast, stored = _shelves(count)
     _compare(vast, stored, random)
-    for _ in range(120):
+    for _ in range(changes):
         record = random.choice(list(stored.by_id()))
         if random.random() < 0.3:
             for shelf in (vast, stored):
                 shelf.remove(record, NOW)
         else:
-            number = random.choice((record.number, record.number, random.randrange(1, 900)))
+            number = random.choice((record.number, record.number, random.randrange(1, 3 * count)))
             at = NOW - timedelta(seconds=random.randrange(800 * 86400))
             if random.random() < 0.3:  # the second of another one
                 at = random.choice(list(stored.by_id())).updated

@@ -212,9 +212,9 @@ LOCKED: dict[str, tuple[Callable[[Session], object], Callable[[Session], object]
         [2],
     ),
     "documents": (
-        lambda session: session.execute(update(Document).values(state="invoice_accepted")),
-        lambda session: [d.state for d in invoices.documents(session, ["qbk-c1-1"]).values()],
-        ["invoice_accepted"],
+        lambda session: session.execute(update(Document).values(document={"state": "theirs"})),
+        lambda session: [d.document for d in invoices.documents(session, ["qbk-c1-1"]).values()],
+        [{"state": "theirs"}],
     ),
     "customers": (
         lambda session: session.execute(update(Customer).values(sync_token=2)),

@@ -11,9 +11,10 @@ from sqlalchemy import delete, select
 from service.database.tables import DeliveryState, Document, Invoice
 from service.infactor.collection import InvoiceCollection
 from service.infactor.mongo import InfactorDatabase
+from service.kit import exact_json
 from service.kit.clock import now
 from service.store import connections, infactor_outbox
-from tests.databases import is_waited_for
+from tests.databases import is_waited_for, statements
 from tests.servers import wait_until
 from tests.workers.delivering import Delivering, order
 from tests.workers.world import an_invoice
@@ -128,6 +129,90 @@ def test_a_late_creation_of_what_is_held_by_now_is_taken_back(
     results.save(world.services.database)
     delivering.deliver()
     assert delivering.state()[0] == "invoice_rejected"
+
+
+def deliver_and_save_later(delivering: Delivering, meanwhile: Callable[[], object]) -> None:
+    """Create what is outgoing in Infactor, and save that only after something else."""
+    world, infactor = delivering.world, database_of(delivering)
+    company = world.connection()
+    with world.services.database.read() as session:
+        waiting = infactor_outbox.due(session, world.connection_id, now(), 10)
+    orders = [order_for(one, None, company, {}, None) for one in waiting]
+    made = InvoiceCollection(infactor, withdraw=True).deliver(orders)
+    meanwhile()
+    deliveries = [
+        Delivery(one, None, o, made[one.id]) for one, o in zip(waiting, orders, strict=True)
+    ]
+    DeliveryResults(world.services.settings, company, deliveries).save(world.services.database)
+
+
+@pytest.mark.both_databases("the copy in the database is its own")
+def test_what_was_created_is_seen_as_it_was_sent_though_it_is_recorded_anew_by_then(
+    delivering: Delivering,
+) -> None:
+    def seen(number: str) -> tuple[Any, ...]:
+        last = delivering.last_seen(number)
+        return last.document["invoiceAmount"], last.total, last.balance, last.revision
+
+    world = delivering.world
+    world.arrive(an_invoice("1"))
+    world.arrive(an_invoice("2"))
+    deliver_and_save_later(
+        delivering, lambda: world.arrive(an_invoice("1", TotalAmt=80.0, Balance=80.0))
+    )
+    assert [seen("1"), seen("2")] == [(100, 100, 100, 1), (100, 100, 100, 1)]
+    delivering.deliver()
+    assert [seen("1"), seen("2")] == [(80, 80, 80, 2), (100, 100, 100, 1)]
+
+
+@pytest.mark.both_databases("the copy in the database is its own")
+def test_what_was_created_is_seen_as_it_was_sent_though_the_company_is_handed_over_by_then(
+    delivering: Delivering,
+) -> None:
+    """What was mapped for the former supplier is gone from the record then."""
+    delivering.world.arrive(an_invoice())
+    deliver_and_save_later(delivering, lambda: delivering.change(Invoice, mapped=None))
+    seen = delivering.last_seen()
+    assert (seen.document["invoiceAmount"], seen.revision, seen.state) == (
+        *(100, 1),
+        "invoice_created",
+    )
+
+
+@pytest.mark.both_databases("the copy in the database is its own")
+def test_what_was_created_as_recorded_is_seen_without_being_sent_to_the_database_again(
+    delivering: Delivering,
+) -> None:
+    delivering.world.arrive(an_invoice())
+    with statements(delivering.world.services.database) as sent:
+        delivering.deliver()
+    assert not any("qbkInvoiceId" in str(one.parameters) for one in sent)
+    seen, recorded = delivering.last_seen(), delivering.record()
+    assert seen.document == recorded.mapped
+    assert exact_json.encode(seen.document) == exact_json.encode(recorded.mapped)
+    assert (seen.state, seen.withdrawn, seen.marked, seen.revision) == (
+        *("invoice_created", False, False),
+        1,
+    )
+    assert (seen.total, seen.balance, seen.currency, seen.customer_id) == (
+        *(recorded.total, recorded.balance, recorded.currency),
+        recorded.customer_id,
+    )
+    assert seen.supplier_id == delivering.world.connection().supplier_id
+    assert seen.written_at == seen.seen_at
+
+
+@pytest.mark.both_databases("the copy in the database is its own")
+def test_an_address_in_its_accounts_spelling_is_seen_as_it_was_written(
+    delivering: Delivering,
+) -> None:
+    invoice = an_invoice()
+    invoice["BillEmail"] = {"Address": "Ann@Example.com"}
+    delivering.register("ann@example.com")
+    delivering.arrive(invoice)
+    recorded = delivering.record().mapped or {}
+    assert recorded["buyerEmail"] == "Ann@Example.com"
+    assert delivering.last_seen().document["buyerEmail"] == "ann@example.com"
 
 
 def test_a_record_that_is_behind_infactor_goes_on_counting_from_there(

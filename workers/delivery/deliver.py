@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import partial
 from itertools import chain
 from typing import Any
 
 import structlog
+from msgspec import Struct
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from service.config.settings import Settings
 from service.database.engine import Database
@@ -67,8 +69,7 @@ _NOT_REGISTERED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """A delivered invoice and its result; `seen` is its document as last seen before.
 
     `result` is None if the document kept changing during the delivery.
@@ -221,6 +222,7 @@ class DeliveryResults:
         self._deliveries = deliveries
         self._at = now()
         self._receipts: list[dict[str, Any]] = []
+        self._created: list[tuple[Delivery, DeliveryResult]] = []
         self._documents: list[dict[str, Any]] = []
         self._warnings: dict[str, Sequence[Mapping[str, str]]] = {}
         self._fixed: dict[str, Sequence[Mapping[str, str]]] = {}
@@ -248,10 +250,20 @@ class DeliveryResults:
             infactor_outbox.add_receipts(session, self._receipts)
             for sent in self._frozen:
                 inbox.take_back(session, sent.connection_id, sent.quickbooks_id, sent.recorded_at)
-            infactor_outbox.save_documents(session, self._documents)
+            self._save_documents(session)
             event_feed.tell(session, chain.from_iterable(self._happenings), self._at)
             keep_changes(session, self._company.id, self._changes, self._at, self._changed)
         self._log()
+
+    def _save_documents(self, session: Session) -> None:
+        revisions = {one.invoice.id: one.invoice.revision for one, _ in self._created}
+        supplier_id = self._company.supplier_id
+        if not infactor_outbox.copy_mapped(session, revisions, supplier_id, self._at):
+            # One was recorded anew while it was delivered: what was sent is not what it is now.
+            self._documents += [
+                self._document(one, result, Action.CREATE) for one, result in self._created
+            ]
+        infactor_outbox.save_documents(session, self._documents)
 
     def _log(self) -> None:
         """Log each of few invoices, and of many how many have each outcome."""
@@ -303,7 +315,9 @@ class DeliveryResults:
             }
         )
         self._happenings.append(_happenings(delivery, result, action))
-        if result.after is not None:
+        if _is_created_as_recorded(delivery, result):
+            self._created.append((delivery, result))
+        elif result.after is not None:
             self._documents.append(self._document(delivery, result, action))
         self._note_change(delivery, result)
 
@@ -362,6 +376,16 @@ class DeliveryResults:
             if result.action is Action.FROZEN and result.before is not None
             else []
         )
+
+
+def _is_created_as_recorded(delivery: Delivery, result: DeliveryResult) -> bool:
+    mapped, sent = delivery.order.mapped, delivery.invoice
+    return (
+        result.action is Action.CREATE
+        and mapped is not None
+        and isinstance(sent, Outgoing)
+        and mapped.text is sent.mapped_text
+    )
 
 
 def _has_registered(delivery: Delivery) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from service.database.engine import rows_of
 from service.database.tables import Connection, Supplier
 from service.infactor.rules.domains import domain_of, lookalikes, own_domains
 from service.infactor.rules.facts import InvoiceFacts, decoded
@@ -37,7 +38,7 @@ _OWNER = (
 
 def owner_of(session: Session, connection_id: str) -> Owner:
     """Return the owner of the company of this connection."""
-    row = session.execute(_OWNER, {"company": connection_id}).one()
+    row = rows_of(session, _OWNER, {"company": connection_id}).one()
     addresses = frozenset(map(str.casefold, [row.email, *row.own_emails]))
     return Owner(connection_id, row.supplier_id, row.environment, addresses)
 

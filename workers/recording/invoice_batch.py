@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.database.engine import after_commit
-from service.database.tables import Customer, Document
+from service.database.tables import Customer
 from service.domain import Action, RevisionCause, RuleCode
 from service.errors import ApprovalNeeded, Disconnected, SyncError, Unmappable
 from service.infactor import document_lifecycle
@@ -34,7 +34,7 @@ from service.store import (
 from service.store.event_feed import Happening
 from service.store.invoice_events import RevisedInvoice
 from service.store.invoice_twins import Key
-from service.store.invoices import InvoiceRow, RecordedVersion
+from service.store.invoices import InvoiceRow, LockedDocument, RecordedVersion
 from service.store.judging_queue import RecordedReasons
 from workers.company import RecordedCompany
 from workers.reading.reads import CompleteReads, Read
@@ -295,7 +295,7 @@ class InvoiceBatch:
             before = versions.get(self._company.invoice_id(quickbooks_id))
             called_void = quickbooks_id in self._voided or bool(before and before.void_noticed)
             chain = customers.chain(buyers, read.customer_id)
-            bases[quickbooks_id] = InvoiceBasis(read, chain, called_void)
+            bases[quickbooks_id] = self._rows.basis(read, chain, called_void=called_void)
         return bases
 
     def _differs(
@@ -310,7 +310,7 @@ class InvoiceBatch:
             return True  # something differs, and the digest may be what is wrong
         if before is None or any(c.quickbooks_id in changed_customers for c in basis.chain):
             return True
-        return before.digest != self._rows.digest(basis)
+        return before.digest != basis.digest
 
     def _known(
         self, quickbooks_ids: Collection[str], versions: dict[str, RecordedVersion]
@@ -397,7 +397,8 @@ class InvoiceBatch:
         for id_, invoice in stored.items():
             try:
                 chain = customers.chain(buyers, reads[id_].customer_id)
-                basis = InvoiceBasis(reads[id_], chain, invoice.void_noticed)
+                void = invoice.void_noticed
+                basis = self._rows.basis(reads[id_], chain, called_void=void)
                 rows.append(self._rows.read(basis, invoice))
             except Unmappable as e:  # it stays as it is
                 self._fail(invoice.quickbooks_id, e)
@@ -520,7 +521,7 @@ class InvoiceBatch:
             written["document"] = row.mapped_text
         return written
 
-    def _decide(self, row: InvoiceRow, current: Document | None) -> Decision:
+    def _decide(self, row: InvoiceRow, current: LockedDocument | None) -> Decision:
         if row.mapped is None:  # deleted before it was ever read
             return Decision(Action.HOLD)
         return document_lifecycle.decide(

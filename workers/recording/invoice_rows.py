@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
@@ -44,19 +45,29 @@ _CONTENT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InvoiceBasis:
-    """All that the content of an invoice's row is made from, but the rules.
+    """All that the content of an invoice's row is made from.
 
     `chain` is the invoice's customer, then its parents; `called_void` says that a notice has ever
-    called the invoice void.
+    called the invoice void; `rules` is the digest, so far, of what all invoices share.
     """
 
     read: Read
     chain: Sequence[Customer]
     called_void: bool
+    rules: blake2b
 
-    @property
+    @cached_property
+    def digest(self) -> str:
+        """A digest of all that decides the row's content; equal ones mean equal content."""
+        others = (self.customer_versions, self.buyer_name, self.called_void)
+        digest = self.rules.copy()
+        digest.update(exact_json.encode(others))
+        digest.update(self.read.text)
+        return digest.hexdigest()
+
+    @cached_property
     def buyer_name(self) -> str | None:
         """The buyer's new name if it was renamed after the invoice was read."""
         chain = self.chain
@@ -65,7 +76,7 @@ class InvoiceBasis:
             return None
         return customers.display_name(chain[0].source)
 
-    @property
+    @cached_property
     def customer_versions(self) -> str:
         return " ".join(f"{c.quickbooks_id}:{c.sync_token}" for c in self.chain)
 
@@ -87,13 +98,8 @@ class InvoiceRows:
         ]
         self._rules = blake2b(exact_json.encode(rules), digest_size=16)
 
-    def digest(self, basis: InvoiceBasis) -> str:
-        """Return a digest of all that decides the row's content; equal ones mean equal content."""
-        others = (basis.customer_versions, basis.buyer_name, basis.called_void)
-        digest = self._rules.copy()
-        digest.update(exact_json.encode(others))
-        digest.update(basis.read.text)
-        return digest.hexdigest()
+    def basis(self, read: Read, chain: Sequence[Customer], *, called_void: bool) -> InvoiceBasis:
+        return InvoiceBasis(read, chain, called_void, self._rules)
 
     def read(self, basis: InvoiceBasis, before: InvoiceRow | None) -> InvoiceRow:
         """Return the row of an invoice as it was read; raises Unmappable.
@@ -129,7 +135,7 @@ class InvoiceRows:
             sync_token=found.sync_token,
             last_updated=found.last_updated if found.last_updated <= self.latest else None,
             fetch_number=read.fetch_number,
-            digest=self.digest(basis),
+            digest=basis.digest,
             deleted=False,
             void_noticed=void_noticed,
             source=read.raw,
@@ -217,8 +223,11 @@ def _keys(row: InvoiceRow) -> tuple[int | None, ...]:
 
 def same(before: InvoiceRow | None, row: InvoiceRow) -> bool:
     """Return whether both have the same content, however and whenever they were read."""
-    return before is not None and all(
-        getattr(before, name) == getattr(row, name) for name in _CONTENT
+    # The token is a part of the source, which takes much longer to compare.
+    return (
+        before is not None
+        and before.sync_token == row.sync_token
+        and all(getattr(before, name) == getattr(row, name) for name in _CONTENT)
     )
 
 
