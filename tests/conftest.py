@@ -111,13 +111,19 @@ def simulators() -> Iterator[Simulators]:
         yield served
 
 
-@pytest.fixture
-def infactors(mongodb_url: str) -> Iterator[Database[dict[str, Any]]]:
-    """Infactor's own database, made for this test: empty."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
+@pytest.fixture(scope="session")
+def mongodb(mongodb_url: str) -> Iterator[MongoClient[dict[str, Any]]]:
+    """A client of that server."""
     with MongoClient[dict[str, Any]](mongodb_url) as client:
-        yield client[name]
-        client.drop_database(name)
+        yield client
+
+
+@pytest.fixture
+def infactors(mongodb: MongoClient[dict[str, Any]]) -> Iterator[Database[dict[str, Any]]]:
+    """Infactor's own database, empty; collections of earlier tests may be there."""
+    database = mongodb[f"test_{os.getpid()}"]
+    yield database
+    databases.empty_infactors(database)
 
 
 @pytest.fixture

@@ -212,6 +212,7 @@ def test_processes_that_went_silent_are_a_failure(place: Place) -> None:
 def test_an_infactor_without_access_control_is_a_warning(
     place: Place, mongodb_url: str, infactors: Database[dict[str, Any]]
 ) -> None:
+    infactors.client.drop_database(infactors.name)
     mongodb = {"INFACTOR_MONGODB_URL": mongodb_url, "INFACTOR_MONGODB_DATABASE": infactors.name}
     found = look(place.with_settings(mongodb), 0)
     assert found["mongodb"] == ("ok", "answers")

@@ -45,7 +45,6 @@ from workers.runs.reconcile import begin_due
 
 # What waits for a person is told within this time, whatever happens at that moment.
 SILENT_SECONDS = 60.0
-COMPANIES = 24
 INVOICES = 12
 # What is told of while something waits for a person: none of these at the end. Refused keys are
 # told of until a token is renewed, which can take an hour.
@@ -65,7 +64,8 @@ def storm(
     tmp_path: Path,
 ) -> Iterator[Storm]:
     """Two receivers and two workers, with companies whose ids and numbers are all the same."""
-    book = a_book(COMPANIES, INVOICES)
+    companies = 12 if is_short(request) else 24
+    book = a_book(companies, INVOICES)
     seed = request.config.getoption("--chaos-seed") or int(time.time())
     with deployed(
         tmp_path,
@@ -77,9 +77,15 @@ def storm(
         settings=infactor_settings(infactors),
     ) as made:
         places = (postgres_database, redis_database, infactors)
-        storm = Storm(made, seed, COMPANIES, INVOICES, *places)
+        storm = Storm(made, seed, companies, INVOICES, *places)
         yield storm
         storm.close()
+
+
+def is_short(request: pytest.FixtureRequest) -> bool:
+    """Return whether half as much shall happen, to half as many; but every kind of disaster."""
+    config = request.config
+    return not config.getoption("--long") and config.getoption("--chaos-minutes") is None
 
 
 @pytest.fixture
@@ -94,6 +100,8 @@ def services(storm: Storm) -> Iterator[Services]:
 def test_chaos(request: pytest.FixtureRequest, storm: Storm, services: Services) -> None:
     minutes = request.config.getoption("--chaos-minutes")
     events, seconds = (1200, 30.0) if minutes is None else (int(minutes * 1500), minutes * 60.0)
+    if is_short(request):
+        events //= 2
     print(f"\nchaos: seed {storm.seed}, {events} changes in {seconds:.0f} s")
     connections = storm.connections = connect(storm, services)
     told, waiting = partial(conditions, storm), partial(waits_for_somebody, services)
@@ -113,7 +121,7 @@ def test_chaos(request: pytest.FixtureRequest, storm: Storm, services: Services)
     assert unlike_infactor(storm, services) == []
     assert of_nobody(services) == {"9349999999999999"}
     green = storm.deployment.rows("reconcile", "--all")
-    assert [row["error"] for row in green] == [None] * COMPANIES
+    assert [row["error"] for row in green] == [None] * storm.companies
     assert {cause for cause, _ in conditions(storm)} & FOR_SOMEBODY == set()
     print(json.dumps({"answered": storm.answered, **figures(storm, services)}, indent=2))
     if minutes is not None and minutes >= 3:
@@ -129,7 +137,7 @@ def connect(storm: Storm, services: Services) -> dict[int, str]:
         world = World(services, storm.deployment.simulator, None, http)  # type: ignore[arg-type]
         made = {
             number: world.connect(realm(number), f"supplier{number}@example.com")
-            for number in range(COMPANIES)
+            for number in range(storm.companies)
         }
     early = [made[number] for number in storm.imported]
     begin_imports(services, early)
@@ -411,7 +419,7 @@ def figures(storm: Storm, services: Services) -> dict[str, Any]:
         receipts = Counter(session.scalars(select(Receipt.outcome)))
     return {
         **storm.counted,
-        "companies": COMPANIES,
+        "companies": storm.companies,
         "invoices": invoices,
         "notices": dict(statuses),
         "repetitions": repeated,

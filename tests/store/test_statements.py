@@ -101,9 +101,11 @@ def test_a_connection_is_kept_between_statements(database: Database) -> None:
 
 @pytest.mark.postgresql("its connections and locks are of its own")
 def test_what_a_session_gets_afterwards_has_transactions_again(numbers: Database) -> None:
-    with closing(Statements(numbers.engine)) as statements:
-        [[pid]] = statements.run(BACKEND, {})
-    with numbers.trial() as session:
-        assert session.scalar(BACKEND) == pid  # type: ignore[call-overload]
-        session.execute(insert(NUMBERS).values(n=1))
+    url = numbers.engine.url.render_as_string(hide_password=False)
+    with closing(Database(url)) as database:  # which has no other connection
+        with closing(Statements(database.engine)) as statements:
+            [[pid]] = statements.run(BACKEND, {})
+        with database.trial() as session:
+            assert session.scalar(BACKEND) == pid  # type: ignore[call-overload]
+            session.execute(insert(NUMBERS).values(n=1))
     assert stored(numbers) == []

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from service.quickbooks import queries
 from service.simulator.app import RunningSimulator
 from service.simulator.books.book import Book
 from tests.simulators import Simulators
 from tests.workers import world as worlds
 from tests.workers.delivering import Delivering, infactor_settings
 from tests.workers.world import World
+from workers.reading import by_change
 
 
 @pytest.fixture
@@ -45,6 +47,13 @@ def delivering(
     """The world, with Infactor's own database."""
     with connected(simulator, migrated_url, **infactor_settings(infactors)) as made:
         yield Delivering(made, infactors)
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """QuickBooks is asked for 100 rows at most, where a real page of 1,000 takes seconds."""
+    monkeypatch.setattr(queries, "PAGE", 100)
+    monkeypatch.setattr(by_change, "_MOST_SEEN", 200)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from service.quickbooks.queries import PAGE
+from service.quickbooks import queries
 from tests.workers.world import REALM, World, an_invoice
 from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, read_page
@@ -24,11 +24,11 @@ def fill(world: World, seconds: list[int]) -> None:
 
 
 def pages(
-    world: World, since: datetime | None = None, size: int = PAGE
+    world: World, since: datetime | None = None, size: int | None = None
 ) -> tuple[list[str], list[str]]:
     """Return the ids that all pages bring, and the places of what cannot be shown."""
     company = CompanyContext.of(world.services, world.connection_id)
-    cursor, found, unnamed = Cursor(since, size=size), [], []
+    cursor, found, unnamed = Cursor(since, size=size or queries.PAGE), [], []
     while not cursor.done:
         page = read_page(company, cursor)
         found += [read.raw["Id"] for read in page.reads.found]

@@ -72,18 +72,19 @@ def test_a_second_backfill_changes_nothing(world: World) -> None:
     assert world.revisions() == before
 
 
+@pytest.mark.usefixtures("small_pages")
 @pytest.mark.parametrize(
     "seconds",
     [
-        [n // 7 for n in range(2300)],
-        [1] * 3 + [5] * 1200 + [9] * 3,
-        [1] * 999 + [2] * 2,
-        [5] * 1000,
-        [1] * 500 + [2] * 1500 + [3] * 10,
+        [n // 7 for n in range(230)],
+        [1] * 3 + [5] * 120 + [9] * 3,
+        [1] * 99 + [2] * 2,
+        [5] * 100,
+        [1] * 50 + [2] * 150 + [3] * 10,
     ],
     ids=[
-        "2300 with equal seconds",
-        "1200 in one second among others",
+        "230 with equal seconds",
+        "120 in one second among others",
         "a page that ends inside a second",
         "exactly a page",
         "a second over three pages",
@@ -100,19 +101,21 @@ def test_each_invoice_is_read_exactly_once(world: World, seconds: list[int]) -> 
     )
 
 
+@pytest.mark.usefixtures("small_pages")
 def test_a_second_over_several_pages_costs_each_page_once(world: World) -> None:
-    fill(world, [5] * 2000)
+    fill(world, [5] * 200)
     world.forget_calls()
     world.backfill()
     # Two counts, a page of customers, two pages of invoices, and one that is empty.
     assert world.calls() == 6
 
 
+@pytest.mark.usefixtures("small_pages")
 @pytest.mark.postgresql("the statements are its own")
 def test_pages_work_on_postgresql_too(world: World) -> None:
-    fill(world, [n // 7 for n in range(1300)], customers=20)
+    fill(world, [n // 7 for n in range(130)], customers=20)
     tally = world.backfill()
-    assert (tally["read"], tally["created"], tally["recorded"]) == (1300, 1300, 1300)
+    assert (tally["read"], tally["created"], tally["recorded"]) == (130, 130, 130)
 
 
 def test_a_backfill_costs_a_read_a_page_and_at_most_six_more(
@@ -127,17 +130,18 @@ def test_a_backfill_costs_a_read_a_page_and_at_most_six_more(
     assert world.calls() <= invoices // 1000 + 6
 
 
+@pytest.mark.usefixtures("small_pages")
 def test_a_backfill_goes_on_from_its_checkpoint(world: World) -> None:
-    fill(world, [n // 3 for n in range(2500)])
+    fill(world, [n // 3 for n in range(250)])
     run_id = world.begin_backfill()
     assert world.advance(run_id)
-    assert world.run(run_id).tally["read"] == 1000
+    assert world.run(run_id).tally["read"] == 100
     world.forget_calls()
     while world.advance(run_id):
         pass
     assert world.calls() == 3  # two pages, and the count at the end
     run = world.run(run_id)
-    assert (run.state, run.tally["read"], run.tally["created"]) == ("done", 2500, 2500)
+    assert (run.state, run.tally["read"], run.tally["created"]) == ("done", 250, 250)
 
 
 @pytest.mark.both_databases("a failed transaction ends differently")
@@ -215,8 +219,9 @@ def test_a_since_inside_a_second_counts_as_quickbooks_counts(world: World) -> No
     assert (tally["counted"], tally["recorded"], tally["rounds"]) == (1, 1, 0)
 
 
+@pytest.mark.usefixtures("small_pages")
 def test_an_invoice_made_while_the_run_is_under_way_is_included(world: World) -> None:
-    fill(world, [n // 3 for n in range(1001)])
+    fill(world, [n // 3 for n in range(101)])
     run_id = world.begin_backfill()
     assert world.advance(run_id)
     assert world.advance(run_id)
@@ -226,7 +231,7 @@ def test_an_invoice_made_while_the_run_is_under_way_is_included(world: World) ->
         pass
     assert "5000" in world.documents()
     run = world.run(run_id)
-    assert (run.tally["read"], run.tally["recorded"], run.error) == (1002, 1002, None)
+    assert (run.tally["read"], run.tally["recorded"], run.error) == (102, 102, None)
 
 
 def test_failed_invoices_are_counted_and_named(world: World) -> None:

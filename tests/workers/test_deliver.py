@@ -295,6 +295,7 @@ def test_a_switch_in_quickbooks_back_before_anything_was_delivered_makes_one_wri
 
 
 def test_infactors_refusal_of_one_document_stops_no_other(delivering: Delivering) -> None:
+    delivering.infactors.drop_collection("invoices")
     delivering.infactors.create_collection("invoices", validator={"qbkInvoiceId": {"$ne": "2"}})
     world = delivering.world
     world.put("Invoice", an_invoice("1"), an_invoice("2"), an_invoice("3"))

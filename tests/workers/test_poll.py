@@ -14,6 +14,7 @@ from tests.servers import wait_until
 from tests.store.delivery_rows import DeliveryRows
 from tests.workers.delivering import Delivering
 from tests.workers.world import World, a_customer, an_invoice
+from workers.delivery import poll
 from workers.delivery.circuit import reaching_infactor
 from workers.delivery.poll import note_changes, poll_buyers, poll_documents, read_page
 
@@ -193,16 +194,16 @@ def test_a_company_that_is_busy_keeps_no_other_waiting(delivering: Delivering) -
     assert len(delivering.finding_rows()) == 2
 
 
-def test_page_by_page(delivering: Delivering) -> None:
-    delivering.world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 1203)))
+def test_page_by_page(delivering: Delivering, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poll, "_PAGE", 2)
+    delivering.world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 6)))
     delivering.world.backfill()
-    for _ in range(2):
-        delivering.deliver()
+    delivering.deliver()
     delivering.infactors.invoices.update_many({}, {"$set": {"state": "invoice_accepted"}})
     delivering.poll()
     with delivering.world.services.database.read() as session:
         states = session.scalars(select(Document.state)).all()
-    assert states == ["invoice_accepted"] * 1202
+    assert states == ["invoice_accepted"] * 5
 
 
 @pytest.mark.both_databases("columns hold different values")

@@ -53,13 +53,13 @@ def statuses(world: World) -> dict[str, int]:
     return served
 
 
-def test_four_processes_together_keep_to_one_companys_pace(postgres_world: World) -> None:
+def test_two_processes_together_keep_to_one_companys_pace(postgres_world: World) -> None:
     """QuickBooks would answer the eleventh read within a second with 429."""
     world = postgres_world
     world.forget_calls()
     world.simulator.simulator.switch({"requests_per_second": 10})
     with ExitStack() as stack:
-        processes = [stack.enter_context(reading(world, world.connection_id, 6)) for _ in range(4)]
+        processes = [stack.enter_context(reading(world, world.connection_id, 12)) for _ in range(2)]
         with world.services.database.read() as session:
             began = session.execute(select(database_now())).scalar_one()
         for process in processes:

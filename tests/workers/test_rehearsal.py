@@ -91,22 +91,24 @@ def test_a_dry_run_names_each_rule_that_comes_to_hold_or_signal_an_invoice(world
     assert all(one.would_be_held for one in reasons)
 
 
+@pytest.mark.usefixtures("small_pages")
 def test_a_dry_run_of_several_pages_reads_each_invoice_once(world: World) -> None:
     company = world.simulator.simulator.companies["9341455000000001"]
     company.load(
-        "Invoice", [an_invoice(str(n)) for n in range(1, 1101)], datetime.now().astimezone()
+        "Invoice", [an_invoice(str(n)) for n in range(1, 111)], datetime.now().astimezone()
     )
     tally = rehearsed(world)
-    assert (tally["read"], tally["created"]) == (1100, 1100)
+    assert (tally["read"], tally["created"]) == (110, 110)
 
 
+@pytest.mark.usefixtures("small_pages")
 def test_an_estimate_names_at_least_what_the_run_costs(world: World) -> None:
     company = world.simulator.simulator.companies["9341455000000001"]
     company.load(
-        "Invoice", [an_invoice(str(n)) for n in range(1, 1101)], datetime.now().astimezone()
+        "Invoice", [an_invoice(str(n)) for n in range(1, 111)], datetime.now().astimezone()
     )
     cost = estimate(CompanyContext.of(world.services, world.connection_id), None)
-    assert (cost.invoices, cost.reads) == (1100, 5)
+    assert (cost.invoices, cost.reads) == (110, 5)
     world.forget_calls()
     world.backfill()
     assert world.calls() <= cost.reads

@@ -9,7 +9,7 @@ A page that QuickBooks cannot show is halved until the one bad row is alone, whi
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from service.database.tables import PageCursor
@@ -48,7 +48,7 @@ class Cursor:
     skip: int = 0
     seen: tuple[str, ...] = ()
     last: str | None = None
-    size: int = queries.PAGE
+    size: int = field(default_factory=lambda: queries.PAGE)
     slow: bool = False
     bad: int = 0
     behind: int = 0
