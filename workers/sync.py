@@ -348,7 +348,8 @@ class Claimed:
 class Turn:
     """One company's turn: it begins in one transaction, and ends in the one that ends its work.
 
-    Of the rows that both lock, the lease comes before the notices.
+    Of the rows that both lock, the company comes before the lease, and the lease before the
+    notices. So a turn that does not begin asks for the next one in a transaction of its own.
     """
 
     def __init__(self, services: Services, connection_id: str, lease: JoinedLease) -> None:
@@ -363,16 +364,17 @@ class Turn:
         Where it may be taken only later, that is asked for. If the company's row cannot be opened,
         ConfigurationError is raised, and nothing was claimed.
         """
+        claimed, wait = None, None
         with self.services.database.write() as session:
             if not inbox.is_company_due(session, *self._company, now()):
                 return None
             if not self._lease.take(session):
-                self._ask_again(session, self._lease.wait_seconds(session))
-                return None
-            claimed = self._claim(session)
-            if claimed is None:
-                with self.ending(session):
-                    pass
+                wait = self._lease.wait_seconds(session)
+            elif (claimed := self._claim(session)) is None:
+                wait = self._lease.release(session)
+        if wait is not None:
+            with self.services.database.write() as session:
+                self._ask_if_due(session, wait)
         return claimed
 
     def _claim(self, session: Session) -> Claimed | None:
@@ -396,13 +398,13 @@ class Turn:
         """
         wait = self._lease.release(session)
         yield
-        if inbox.is_company_due(session, *self._company, now()):
-            self._ask_again(session, wait)
+        if wait is not None:  # else whoever holds the lease asks again when done
+            self._ask_if_due(session, wait)
 
-    def _ask_again(self, session: Session, wait: float | None) -> None:
-        """Schedule a nudge for in so many seconds, unless there is one."""
-        if wait is None:
-            return  # whoever holds the lease asks again when done
+    def _ask_if_due(self, session: Session, wait: float) -> None:
+        """Schedule a nudge for in so many seconds if notices are due, unless there is one."""
+        if not inbox.is_company_due(session, *self._company, now()):
+            return
         delay = timedelta(seconds=wait)
         if connections.schedule_nudge(session, self.connection_id, now(), delay):
             jobs, delay_ms = self.services.jobs, int(delay.total_seconds() * 1000) + 1

@@ -121,6 +121,22 @@ class TestAsATurnEnds:
             assert begun.result() is None
             assert not lease.is_held
 
+    def test_who_has_to_wait_keeps_nothing_that_the_end_needs(self, world: World) -> None:
+        """The end locks the company before the lease: else each would wait for the other."""
+        other = world.another_process()
+        name, database = f"sync:{world.connection_id}", world.services.database
+        with other.leases.hold(name):
+            pass
+        world.webhook(an_event("Invoice", "1", "updated"))
+        with other.leases.join(name, spacing=600) as lease, database.write() as session:
+            connections.lock(session, world.connection_id)
+            turn = Turn(other, world.connection_id, lease)
+            begun = self.waiting(world, turn.begin)
+            session.execute(update(Lease).where(Lease.name == name).values(owner=""))
+        assert begun.result() is None
+        asked = asked_for(other.jobs.broker, delayed=True)
+        assert asked == [("sync_company", world.connection_id)]
+
 
 def test_nothing_is_claimed_of_a_company_whose_row_cannot_be_opened(world: World) -> None:
     """As where one worker lacks the newest key: what others can do must not count as lost."""
