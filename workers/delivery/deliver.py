@@ -81,34 +81,37 @@ class Delivery(Struct, frozen=True):
     result: DeliveryResult | DeliveryRefusal | None
 
 
-def deliver_company(services: Services, connection_id: str) -> None:
-    """Deliver the company's due invoices, unless another process does."""
+def deliver_company(services: Services, connection_id: str, *, batch: int = _BATCH) -> None:
+    """Deliver the company's due invoices, unless another process does.
+
+    After some batches the rest is left to another turn, which is asked for.
+    """
     if services.infactor is None:
         return
     with services.leases.hold(f"deliver:{connection_id}") as mine:
         if not mine:
             return
         for _ in range(_MOST_BATCHES):
-            if not _deliver_some(services, connection_id):
+            if not _deliver_some(services, connection_id, batch):
                 return
     services.jobs.deliver(connection_id)
 
 
-def _deliver_some(services: Services, connection_id: str) -> bool:
+def _deliver_some(services: Services, connection_id: str, batch: int) -> bool:
     """Deliver one batch; return whether there may be more."""
     environment = services.settings.quickbooks_environment
     with services.database.read() as session:
         company = connections.get(session, connection_id)
         if company is None or company.environment != environment:
             return False
-        waiting = infactor_outbox.due(session, connection_id, now(), _BATCH)
+        waiting = infactor_outbox.due(session, connection_id, now(), batch)
     if not waiting:
         return False
     try:
         with reaching_infactor(services) as infactor:
             if ensure_adopted(services, connection_id, [one.quickbooks_id for one in waiting]):
                 with services.database.read() as session:
-                    waiting = infactor_outbox.due(session, connection_id, now(), _BATCH)
+                    waiting = infactor_outbox.due(session, connection_id, now(), batch)
                 if not waiting:
                     return False
             by_webhook = partial(_invoices_by_webhook, services.database, connection_id, waiting)
@@ -117,7 +120,7 @@ def _deliver_some(services: Services, connection_id: str) -> bool:
     except InfactorUnavailable:
         return False
     DeliveryResults(services.settings, company, deliveries).save(services.database)
-    return len(waiting) == _BATCH
+    return len(waiting) == batch
 
 
 def _invoices_by_webhook(
