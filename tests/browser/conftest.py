@@ -14,7 +14,7 @@ from tests.journey.two_companies import a_book
 # For a module and not for the session: while it is open, no other test can run an event loop.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
+    """Debian's headless Chromium, or another."""
     with chromium() as opened:
         yield opened
 

@@ -31,6 +31,7 @@ def arrive(deployment: Deployment, reader: Reader) -> Page:
     page.goto(deployment.command("supplier-url", "supplier@example.com").strip())
     page.get_by_role("button", name="Continue as").click()
     expect(page.locator("tbody tr")).to_have_count(30)
+    expect(page.get_by_text("30 of 30 invoices in Infactor")).to_be_visible()
     return page
 
 
