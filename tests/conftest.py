@@ -28,10 +28,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fast", action="store_true", help="in a minute: each part by itself, without a server"
     )
-    parser.addoption("--long", action="store_true", help="races, odd bodies and a backfill in full")
+    parser.addoption("--long", action="store_true", help="as many rounds as there are")
     group = parser.getgroup("chaos")
     group.addoption("--chaos-minutes", type=float, help="let the storm rage for so many minutes")
-    group.addoption("--chaos-seed", type=int, help="repeat the storm of this seed")
+    group.addoption(
+        "--chaos-seed", type=int, help="repeat the storm of this seed, with the same other options"
+    )
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -115,13 +117,18 @@ def simulators() -> Iterator[Simulators]:
 def mongodb(mongodb_url: str) -> Iterator[MongoClient[dict[str, Any]]]:
     """A client of that server."""
     with MongoClient[dict[str, Any]](mongodb_url) as client:
+        client.drop_database(_infactors_name())  # of a process with this id that was killed
         yield client
+
+
+def _infactors_name() -> str:
+    return f"test_{os.getpid()}"
 
 
 @pytest.fixture
 def infactors(mongodb: MongoClient[dict[str, Any]]) -> Iterator[Database[dict[str, Any]]]:
     """Infactor's own database, empty; collections of earlier tests may be there."""
-    database = mongodb[f"test_{os.getpid()}"]
+    database = mongodb[_infactors_name()]
     yield database
     databases.empty_infactors(database)
 

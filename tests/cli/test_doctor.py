@@ -270,9 +270,11 @@ def a_user(infactors: Database[dict[str, Any]], rights: dict[str, list[str]]) ->
     ]
     infactors.command("createRole", name, privileges=privileges, roles=[])
     infactors.command("createUser", name, pwd=HUSH, roles=[name])
-    yield name
-    infactors.command("dropUser", name)
-    infactors.command("dropRole", name)
+    try:
+        yield name
+    finally:
+        infactors.command("dropUser", name)
+        infactors.command("dropRole", name)
 
 
 @contextmanager

@@ -83,7 +83,7 @@ def storm(
 
 
 def is_short(request: pytest.FixtureRequest) -> bool:
-    """Return whether half as much shall happen, to half as many; but every kind of disaster."""
+    """Return whether to make half as many changes, over half as many companies."""
     config = request.config
     return not config.getoption("--long") and config.getoption("--chaos-minutes") is None
 

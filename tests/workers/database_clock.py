@@ -34,11 +34,12 @@ class DatabaseClock:
             with self._engine.begin() as connection:
                 connection.execute(text(_CLOCK_OF_POSTGRESQL))
         event.listen(self._engine, "connect", self._replace)
-        self._database.close()
+        # What is kept connected from test to test, too, has to connect anew.
+        Database.close(self._database)
 
     def close(self) -> None:
         event.remove(self._engine, "connect", self._replace)
-        self._database.close()
+        Database.close(self._database)
         if self._engine.dialect.name == "postgresql":
             with self._engine.begin() as connection:
                 connection.execute(text("DROP SCHEMA clocks CASCADE"))

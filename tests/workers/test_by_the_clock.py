@@ -77,8 +77,6 @@ def test_a_running_service_does_each_thing_once_its_time_has_come(
         with working(world.services, threads=4):
             wait_until(lambda: len(days(world)) == 1, 60, "the day's judgement")
             (today,) = days(world)
-            capsys.readouterr()
-            caplog.clear()
             on(0.9, has_looked_since(world), "a look after fifty-four minutes")
             assert looks(world) == {}
             on(0.2, lambda: looks(world) == {financed: 1}, "the hourly look")
@@ -91,10 +89,9 @@ def test_a_running_service_does_each_thing_once_its_time_has_come(
             on(72.0, lambda: count(world, Alert, silent) == 1, "its silence")
     finally:
         theirs.close()
-    # Where an earlier test has set up the service's own log, the lines are there.
+    # Where an earlier test has set up the service's own log, the lines are there. The first day's
+    # judgement tells each head, and a later day's does.
     lines = [*capsys.readouterr().out.splitlines(), *caplog.text.splitlines()]
     told = [line for line in lines if "chain.head" in line]
-    assert {company for company in (financed, other) if company in "".join(told)} == {
-        financed,
-        other,
-    }
+    for company in (financed, other):
+        assert sum(company in line for line in told) >= 2

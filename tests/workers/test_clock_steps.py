@@ -14,7 +14,7 @@ from service.kit import clock
 from service.kit.clock import now
 from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
-from service.store import runs
+from service.store import quickbooks_times, runs
 from tests.servers import wait_until
 from tests.workers.database_clock import DatabaseClock
 from tests.workers.delivering import Delivering
@@ -128,6 +128,12 @@ def test_a_step_is_told_and_names_the_clock(world: World, theirs: DatabaseClock)
         )
 
 
+def ahead(world: World) -> float:
+    """Return how many seconds the database's clock is ahead of the machine's."""
+    with world.services.database.read() as session:
+        return (quickbooks_times.database_time(session) - datetime.now(UTC)).total_seconds()
+
+
 @pytest.mark.both_databases("the statements are its own")
 @pytest.mark.parametrize("step", [A_DAY, -TWO_HOURS])
 def test_nobody_falls_silent_because_the_clock_is_set(
@@ -143,6 +149,7 @@ def test_nobody_falls_silent_because_the_clock_is_set(
             heartbeats.beat(session, "receiver")
             heartbeats.beat(session, "clock")
         theirs.set(step)
+        assert abs(ahead(world) - step) < 600
         assert silent() == []  # before anybody has noticed
         watch.check()
         assert silent() == []
