@@ -11,9 +11,10 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Lease
+from service.domain import OwnNotice
 from service.errors import ConfigurationError
 from service.kit.clock import now
-from service.store import connections, inbox
+from service.store import connections, inbox, own_notices
 from tests.databases import is_waited_for
 from tests.servers import wait_until
 from tests.workers.delivering import Delivering
@@ -54,6 +55,19 @@ def test_who_works_on_a_company_asks_again_for_what_came_meanwhile(world: World)
         sync_company(other, world.connection_id)  # it leaves that to the turn
         with world.services.database.write() as session, turn.ending(session):
             inbox.finish(session, [notice.id for notice in claimed.notices], "read", now())
+    assert world.delayed() == [("sync_company", world.connection_id)]
+
+
+def test_a_turn_that_adds_notices_asks_for_the_next_one(world: World) -> None:
+    world.webhook(an_event("Invoice", "1", "updated"))
+    with world.services.leases.join(f"sync:{world.connection_id}") as lease:
+        turn = Turn(world.services, world.connection_id, lease)
+        claimed = turn.begin()
+        assert claimed is not None
+        with world.services.database.write() as session, turn.ending(session):
+            inbox.finish(session, [notice.id for notice in claimed.notices], "read", now())
+            why = OwnNotice.UNRECORDED
+            own_notices.ask_for_invoices(session, world.connection_id, ["2"], why, now())
     assert world.delayed() == [("sync_company", world.connection_id)]
 
 
