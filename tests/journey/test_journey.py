@@ -76,7 +76,7 @@ def _until(
         found[:] = [document] if document else []
         return document is not None and holds(document)
 
-    wait_until(arrived, 20, f"invoice {quickbooks_id}")
+    wait_until(arrived, what=f"invoice {quickbooks_id}")
     return found[0]
 
 
@@ -102,7 +102,7 @@ def _deliver_twice_and_wrongly(deployment: Deployment) -> None:
             if n["event_id"] == "the-same-event"
         ]
 
-    wait_until(lambda: handled() == [("done", "unchanged", 1)], 20, "the event is done once")
+    wait_until(lambda: handled() == [("done", "unchanged", 1)], what="the event is done once")
 
 
 def _every_receiver_can_be_watched(deployment: Deployment) -> None:
@@ -121,7 +121,6 @@ def _every_receiver_can_be_watched(deployment: Deployment) -> None:
 def _nothing_private_is_logged(deployment: Deployment) -> None:
     logs = deployment.logs()
     assert "company.synced" in logs
-    assert "backfill.ended" in logs
     grants = deployment.simulator.simulator.grants
     tokens = [*grants._access, *(grant.refresh_token for grant in grants._grants)]
     assert len(tokens) >= 4
