@@ -71,7 +71,7 @@ class DeliveryResult(Struct, frozen=True, kw_only=True):
     The one that was created is as it is mapped, any other as it is stored.
 
     `repeated`: the document was at this revision already, because an earlier answer was lost.
-    `newer` is the document's revision if it is higher than ours.
+    `newer` is the document's revision if ours has to become a higher one to be written.
     """
 
     action: Action
@@ -85,6 +85,7 @@ class DeliveryResult(Struct, frozen=True, kw_only=True):
 
 _HELD = DeliveryResult(action=Action.HOLD, before=None, after=None, state=None)
 _CREATES = Decision(Action.CREATE)
+_CHANGES = (Action.REFRESH, Action.WITHDRAW, Action.RESTORE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,18 +201,19 @@ class InvoiceCollection:
             withdraw=self._withdraw,
             handed_over=order.handed_over,
         )
-        ahead = revision > order.revision
-        # One of this revision is what we wrote, unless it was decided about something else: then
-        # our record was restored from a backup and counts again.
-        other = decision.action is Action.FROZEN and bool(decision.changed)
-        repeated = revision == order.revision and not other
+        # A document at this revision is what we wrote, in an attempt whose answer was lost, unless
+        # there is still something to do about it. Then it is of another life of our record, which
+        # was restored from a backup or forgotten and imported anew, and counts again.
+        same = revision == order.revision
+        ahead = revision > order.revision or (same and decision.action in _CHANGES)
+        repeated = same and not (decision.action is Action.FROZEN and decision.changed)
         if current is not None and (ahead or repeated):
             return DeliveryResult(
                 action=Action.UNCHANGED,
                 before=current,
                 after=current,
                 state=text_of_state(current),
-                repeated=repeated,
+                repeated=repeated and not ahead,
                 newer=revision if ahead else None,
             )
         if decision.action in (Action.HOLD, Action.FROZEN):

@@ -183,10 +183,18 @@ class DeliveryProgress:
 
     invoice_id: str
     revision: int
+    recorded_at: datetime
     delivered_revision: int
     attempts: int
     due_at: datetime | None = None
     error: str | None = None
+
+    def follows(self, revision: int, recorded_at: datetime) -> bool:
+        """Return whether this is of the record that had this revision at this time, or a later one.
+
+        Else the company was forgotten and imported anew since, and the record counts from 1 again.
+        """
+        return self.revision > revision or self.recorded_at == recorded_at
 
     def as_columns(self) -> dict[str, Any]:
         """Return the values by column name."""
@@ -210,6 +218,7 @@ def progress(session: Session, ids: Collection[str]) -> dict[str, DeliveryProgre
     columns = (
         DeliveryState.invoice_id,
         DeliveryState.revision,
+        DeliveryState.recorded_at,
         DeliveryState.delivered_revision,
         DeliveryState.attempts,
     )
@@ -305,14 +314,15 @@ def documents_of(session: Session, ids: Collection[str]) -> dict[str, Document]:
 def deliver_again(session: Session, ids: Collection[str]) -> None:
     """Let the newest revision of these invoices be delivered once more.
 
-    A document that is at this revision already stays as it is; see `deliver_as_new_revision`.
+    Where one is known to differ from it, `deliver_as_new_revision` takes one delivery instead of
+    two: the first would only learn that the document is at this revision already.
     """
     states = update(DeliveryState).where(DeliveryState.invoice_id.in_(ids))
     session.execute(states.values(_due_again()))
 
 
 def deliver_as_new_revision(session: Session, ids: Collection[str]) -> None:
-    """Let these invoices be delivered as a new revision, also over documents at the present one."""
+    """Let these invoices be delivered as a new revision, over documents at the present one."""
     anew = {"revision": Invoice.revision + 1}
     session.execute(update(Invoice).where(Invoice.id.in_(ids)).values(anew))
     states = update(DeliveryState).where(DeliveryState.invoice_id.in_(ids))

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import delete, select
 
 from service.database.tables import DeliveryState, Document, Invoice
-from service.infactor.collection import InvoiceCollection
+from service.infactor.collection import DeliveryResult, InvoiceCollection
 from service.infactor.mongo import InfactorDatabase
 from service.kit import exact_json
 from service.kit.clock import now
+from service.operations.forget import forget_company
 from service.store import connections, infactor_outbox
 from tests.databases import is_waited_for, statements
 from tests.servers import wait_until
@@ -180,6 +181,28 @@ def test_what_was_created_is_seen_as_it_was_sent_though_the_company_is_handed_ov
 
 
 @pytest.mark.both_databases("the copy in the database is its own")
+def test_a_delivery_says_nothing_of_a_company_that_was_forgotten_and_imported_anew_by_then(
+    delivering: Delivering,
+) -> None:
+    """Its invoices are at their first revision again, and are paid."""
+    world = delivering.world
+    world.arrive(an_invoice())
+
+    def forget_and_return() -> None:
+        forget_company(world.services, world.connection_id, "cli:me")
+        world.reconnect()
+        world.arrive(an_invoice(Balance=0.0))
+
+    deliver_and_save_later(delivering, forget_and_return)
+    assert delivering.receipts() == []
+    assert delivering.state()[0] == "invoice_created"
+    delivering.deliver()
+    delivering.deliver()
+    assert delivering.state()[0] == "invoice_rejected"
+    assert delivering.receipts() == [(2, "withdrawn", "invoice_rejected")]
+
+
+@pytest.mark.both_databases("the copy in the database is its own")
 def test_what_was_created_as_recorded_is_seen_without_being_sent_to_the_database_again(
     delivering: Delivering,
 ) -> None:
@@ -225,6 +248,35 @@ def test_a_record_that_is_behind_infactor_goes_on_counting_from_there(
     delivering.deliver()
     document = delivering.document() or {}
     assert (document["invoiceAmount"], document["qbkRevision"]) == (60.0, 10)
+
+
+@pytest.mark.parametrize(
+    ("amount", "hold", "newer"), [(80.0, None, 1), (100.0, "paid", 1), (100.0, None, None)]
+)
+def test_an_undecided_document_of_the_same_revision_is_our_own_only_if_nothing_is_to_do_about_it(
+    delivering: Delivering, amount: float, hold: str | None, newer: int | None
+) -> None:
+    collection = InvoiceCollection(database_of(delivering), withdraw=True)
+    collection.deliver([order("qbk-a", 1, 100.0)])
+    again = collection.deliver([order("qbk-a", 1, amount, hold)])["qbk-a"]
+    assert isinstance(again, DeliveryResult)
+    assert (again.newer, again.repeated) == (newer, newer is None)
+
+
+def test_what_was_paid_while_its_company_was_forgotten_is_withdrawn_when_it_comes_back(
+    delivering: Delivering,
+) -> None:
+    """Its invoice is recorded as its first revision again, which its document has already."""
+    world = delivering.world
+    delivering.arrive(an_invoice())
+    forget_company(world.services, world.connection_id, "cli:me")
+    assert delivering.state()[0] == "invoice_created"
+    world.reconnect()
+    world.arrive(an_invoice(Balance=0.0))
+    delivering.deliver()
+    delivering.deliver()
+    assert delivering.state()[0] == "invoice_rejected"
+    assert delivering.receipts() == [(2, "withdrawn", "invoice_rejected")]
 
 
 def test_an_approved_document_of_the_same_revision_is_not_taken_for_our_own(

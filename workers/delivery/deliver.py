@@ -244,8 +244,10 @@ class DeliveryResults:
             ids = [delivery.invoice.id for delivery in self._deliveries]
             current = infactor_outbox.progress(session, ids)
             for delivery in self._deliveries:
-                if delivery.invoice.id in current:  # else it was forgotten meanwhile
-                    self._add(current[delivery.invoice.id], delivery)
+                sent, progress = delivery.invoice, current.get(delivery.invoice.id)
+                # Else it was forgotten meanwhile.
+                if progress and progress.follows(sent.revision, sent.recorded_at):
+                    self._add(progress, delivery)
             infactor_outbox.save_progress(session, list(current.values()))
             infactor_outbox.save_revisions(session, self._caught_up)
             infactor_outbox.save_warnings(session, self._warnings)
