@@ -64,4 +64,7 @@ def analyze(database: Database) -> None:
         return
     autocommit = {"isolation_level": "AUTOCOMMIT"}
     with database.engine.connect().execution_options(**autocommit) as connection:
+        # First, because to VACUUM no row is visible to all before its commit is on the disk, and
+        # then no index answers alone.
+        connection.execute(text("CHECKPOINT"))
         connection.execute(text("VACUUM ANALYZE"))
