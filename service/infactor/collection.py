@@ -85,7 +85,6 @@ class DeliveryResult(Struct, frozen=True, kw_only=True):
 
 _HELD = DeliveryResult(action=Action.HOLD, before=None, after=None, state=None)
 _CREATES = Decision(Action.CREATE)
-_CHANGES = (Action.REFRESH, Action.WITHDRAW, Action.RESTORE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,21 +190,22 @@ class InvoiceCollection:
     def _decide(
         self, order: DeliveryOrder, current: Mapping[str, Any] | None
     ) -> DeliveryResult | _Write:
-        if order.mapped is None or (current is None and not order.may_create):
+        if current is None and not order.may_create:
             return _HELD
         revision = _revision_of(current)
+        mapped = None if order.mapped is None else order.mapped.as_stored()
         decision = document_lifecycle.decide(
             current,
-            order.mapped.as_stored(),
+            mapped,
             order.hold,
             withdraw=self._withdraw,
-            handed_over=order.handed_over,
+            handed_over=order.handed_over or (order.unseen and _is_anothers(current, mapped)),
         )
         # A document at this revision is what we wrote, in an attempt whose answer was lost, unless
         # there is still something to do about it. Then it is of another life of our record, which
         # was restored from a backup or forgotten and imported anew, and counts again.
         same = revision == order.revision
-        ahead = revision > order.revision or (same and decision.action in _CHANGES)
+        ahead = revision > order.revision or (same and decision.document is not None)
         repeated = same and not (decision.action is Action.FROZEN and decision.changed)
         if current is not None and (ahead or repeated):
             return DeliveryResult(
@@ -225,7 +225,7 @@ class InvoiceCollection:
                 changed=decision.changed,
             )
         if current is None:
-            return _creation(order, order.mapped)
+            return _HELD if order.mapped is None else _creation(order, order.mapped)
         return _Write(order, current, decision, _request(order, current, decision))
 
     def _write(self, writes: Sequence[_Write]) -> dict[Key, DeliveryResult | DeliveryRefusal]:
@@ -321,6 +321,15 @@ def _index_of(error: Mapping[str, Any]) -> str | None:
 def own_key(text: str) -> Key:
     """Return the `_id` that Infactor gave to a document, from its text."""
     return ObjectId(text)
+
+
+def _is_anothers(current: Mapping[str, Any] | None, mapped: Mapping[str, Any] | None) -> bool:
+    """Return whether a document is in another supplier's name, of before the company was forgotten
+    and connected by this one.
+    """
+    if current is None or mapped is None:
+        return False
+    return bool(current.get("supplierEmail") != mapped["supplierEmail"])
 
 
 def _is_creatable(order: DeliveryOrder) -> bool:
