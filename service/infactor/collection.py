@@ -206,7 +206,9 @@ class InvoiceCollection:
         # was restored from a backup or forgotten and imported anew, and counts again.
         same = revision == order.revision
         ahead = revision > order.revision or (same and decision.document is not None)
-        repeated = same and not (decision.action is Action.FROZEN and decision.changed)
+        # What was approved may differ from the record in what no field says: that it is held.
+        differs = decision.action is Action.FROZEN and (decision.changed or order.hold is not None)
+        repeated = same and not differs
         if current is not None and (ahead or repeated):
             return DeliveryResult(
                 action=Action.UNCHANGED,
