@@ -110,6 +110,43 @@ def test_a_document_is_astray_at_another_revision_than_the_one_delivered(
     assert change.astray == astray
 
 
+PAID = {
+    "qbkWithdrawn": "paid",
+    "buyerInvoiceRemark": "Automatic, from QuickBooks: paid, not a decision of your buyer",
+}
+
+
+@pytest.mark.parametrize(
+    ("state", "marks", "hold", "delivered", "withdraw", "told"),
+    [
+        ("invoice_created", {}, "paid", 3, True, True),
+        ("invoice_created", {}, "paid", 3, False, False),
+        ("invoice_created", {}, "paid", 2, True, False),  # the delivery is on its way
+        ("invoice_created", {}, None, 3, True, False),
+        ("invoice_rejected", PAID, None, 3, True, True),
+        ("invoice_rejected", PAID, None, 3, False, False),
+        ("invoice_rejected", PAID, "paid", 3, True, False),
+        ("invoice_rejected", {}, None, 3, True, False),  # by the buyer
+        ("invoice_accepted", PAID, "paid", 3, True, False),
+    ],
+)
+def test_a_document_contradicts_the_hold_by_which_it_was_delivered(
+    state: str, marks: dict[str, str], hold: str | None, delivered: int, withdraw: bool, told: bool
+) -> None:
+    change = DocumentChange(
+        invoice=Invoice(
+            id="qbk-1",
+            hold=hold,
+            revision=3,
+            delivery=DeliveryState(delivered_revision=delivered),
+        ),
+        before=None,
+        after=DocumentState(state=state, revision=3, marks=marks),
+        withdrawn=None,
+    )
+    assert change.contradicts_hold(withdraw=withdraw) == told
+
+
 @pytest.mark.both_databases("the statements are its own")
 def test_a_withdrawn_invoice_that_moves_on_is_critical_until_it_is_back(
     delivering: Delivering,
