@@ -90,7 +90,7 @@ def adopt_for_supplier(services: Services, supplier_id: int, actor: str | None =
             connections.lock(session, connection_id)
         found = old.match(session)
         old_rows.adopt(session, {i: _ids(row) for i, row in found.adopted.items()})
-        old_rows.hold(session, old.companies, found.held, now())
+        old_rows.hold(session, old.companies, found.held, now(), offered=old.own)
         _keep_findings(session, old, found)
         if actor is not None:
             details = {"supplier": supplier_id, **_counts(found)}

@@ -18,7 +18,8 @@ never adopted.
 All other rows are listed each time, and never changed:
 
 - A row that nobody can explain holds its Id: what we create under that Id could be an invoice that
-  is offered there already. It holds no invoice that was delivered before the row turned up.
+  is offered there already. It holds no invoice that was delivered before the row turned up, or
+  has a document of our own all the same, whatever other invoice of that Id it holds.
 - A copy holds nothing: its invoice is in Infactor already, as the adopted row or our own document.
   But while a copy can be approved or paid, a lender may pay twice for one invoice. Only Infactor's
   staff can end that, so it is reported for as long as the copy exists.
@@ -212,7 +213,7 @@ class _Matching:
             return
         candidates = self._by_id.get(quickbooks_id, [])
         # Where each has its document already, a delivery offers nothing anew, and may withdraw.
-        if not candidates or not all(one.delivered for one in candidates):
+        if not candidates or not all(one.delivered or one.own_document for one in candidates):
             self.held.add(quickbooks_id)
 
 
