@@ -211,5 +211,7 @@ def _new(rows: Any, given: set[str]) -> Iterator[Concerned]:
 
 def taken(session: Session, row_ids: Collection[str]) -> set[str]:
     """Return those of these rows that are the document of any company's invoice."""
-    found = session.scalars(select(Invoice.adopted).where(Invoice.adopted.in_(row_ids)))
+    found: set[str | None] = set()
+    for ids in chunked(sorted(row_ids)):
+        found |= set(session.scalars(select(Invoice.adopted).where(Invoice.adopted.in_(ids))))
     return {row_id for row_id in found if row_id is not None}

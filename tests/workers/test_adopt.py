@@ -132,7 +132,6 @@ def test_rows_are_adopted_and_what_nobody_explains_holds_its_id(
         {"source": "manual"},
         {"source": "QuickBooks Online"},
         {"source": None},
-        {"qbkRevision": 3},
         {"_id": "qbk-aaaaaaaaaaaaaaaaaaaaaaaaaa"},
     ],
 )
@@ -596,3 +595,35 @@ def test_a_row_does_not_keep_offered_what_was_paid_while_its_company_was_forgott
     delivering.deliver()
     delivering.deliver()
     assert delivering.state()[0] == "invoice_rejected"
+
+
+def test_a_row_that_a_forgotten_invoice_had_is_its_document_again_when_it_comes_back(
+    delivering: Delivering,
+) -> None:
+    """Else the invoice would be offered twice."""
+    world = delivering.world
+    (row,) = import_rows(delivering.infactors, a_row("1"))
+    delivering.arrive(an_invoice("1"))
+    forget_company(world.services, world.connection_id, "cli:me")
+    world.reconnect()
+    world.arrive(an_invoice("1", Balance=0.0))
+    delivering.deliver()
+    delivering.deliver()
+    assert mine(world) == {"1": (row, False)}
+    documents = {str(d["_id"]): d["state"] for d in delivering.infactors.invoices.find()}
+    assert documents == {row: "invoice_rejected"}
+
+
+def test_a_row_that_another_companys_invoice_has_is_none_that_could_hold_anything(
+    delivering: Delivering,
+) -> None:
+    world = delivering.world
+    import_rows(delivering.infactors, a_row("1"))
+    delivering.arrive(an_invoice("1"))
+    world.connect(OTHER_REALM)
+    world.put("Customer", worlds.a_customer(), realm=OTHER_REALM)
+    world.put("Invoice", an_invoice("1", DocNumber="B-1"), realm=OTHER_REALM)
+    world.backfill()
+    delivering.deliver()
+    assert mine(world) == {"1": (None, False)}
+    assert delivering.infactors.invoices.count_documents({}) == 2
