@@ -139,6 +139,9 @@ def _differs(
     state = state_of(there)
     if state.state != State.INVOICE_CREATED:
         return None
+    if seen is not None and seen.state != state.state:  # of a state that no poll looks at again
+        texts = (status(state.state), status(seen.state))
+        return InfactorDifference(invoice, seen, DifferenceKind.EDITED, *texts)
     delivered = seen.revision if seen else invoice.delivered_revision
     if state.revision != delivered:
         kind = DifferenceKind.BEHIND if state.revision < delivered else DifferenceKind.AHEAD
