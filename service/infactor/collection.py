@@ -20,7 +20,7 @@ from msgspec import Struct
 from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge
 
-from service.domain import Action, RuleCode, State
+from service.domain import ENDED, Action, RuleCode, State
 from service.errors import InfactorAway
 from service.infactor import document_lifecycle
 from service.infactor.document_lifecycle import MARKER, REMARK, Decision
@@ -172,6 +172,18 @@ class InvoiceCollection:
         }
         with infactors_errors():
             return list(self._invoices.find(wanted, _OF_OTHERS))
+
+    def in_name_of(self, supplier: str) -> list[dict[str, Any]]:
+        """Return our documents in this supplier's name on which money may still be lent, with few
+        fields; scans the collection.
+        """
+        wanted = {
+            "_id": {"$regex": f"^{PREFIX}"},
+            "supplierEmail": supplier,
+            "state": {"$nin": sorted({*ENDED, State.INVOICE_REJECTED})},
+        }
+        with infactors_errors():
+            return list(self._invoices.find(wanted, ("qbkInvoiceId", "state", "invoiceNo")))
 
     def _round(
         self, orders: Mapping[Key, DeliveryOrder]

@@ -393,6 +393,14 @@ def _replace_document(statement: Insert) -> Insert:
     )
 
 
+def recorded(session: Session, ids: Collection[str]) -> set[str]:
+    """Return those of `ids` that are recorded, of whatever company."""
+    known: set[str] = set()
+    for chunk in chunked(sorted(ids)):
+        known |= set(session.scalars(select(Invoice.id).where(among(Invoice.id, chunk))))
+    return known
+
+
 def of_customers(
     session: Session,
     connection_id: str,

@@ -5,13 +5,21 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
-from service.database.tables import DeliveryState, Document, Invoice, Receipt, Revision
+from service.database.tables import (
+    DeliveryState,
+    Document,
+    Invoice,
+    InvoiceToJudge,
+    Receipt,
+    Revision,
+)
 from service.kit.clock import now
 from service.operations.disconnect import disconnect
 from service.operations.forget import forget_company, forget_supplier
 from service.store import connection_lifecycle, connections
 from tests.workers.delivering import Delivering
-from tests.workers.world import World, an_invoice
+from tests.workers.reconciling import reconcile
+from tests.workers.world import World, a_customer, an_invoice
 
 FIRST, SECOND = "supplier@example.com", "second@example.com"
 
@@ -176,3 +184,61 @@ def test_a_deletion_that_the_record_knows_nothing_else_of_withdraws_the_document
         "invoice_rejected",
         "Automatic, from QuickBooks: deleted, not a decision of your buyer",
     )
+
+
+@pytest.mark.both_databases("the statements are its own")
+@pytest.mark.parametrize("state", ["invoice_created", "ifactor_prepaid"])
+def test_what_was_deleted_while_its_company_was_forgotten_is_withdrawn_when_it_comes_back(
+    delivering: Delivering, state: str
+) -> None:
+    """QuickBooks lists it no more. Where it was approved meanwhile, that is a finding."""
+    world = delivering.world
+    delivering.arrive(an_invoice("1"))
+    delivering.arrive(an_invoice("2"))
+    forget_company(world.services, world.connection_id, "cli:me")
+    delivering.decide("1", state=state)
+    world.delete("Invoice", "1")
+    world.reconnect()
+    world.backfill()
+    world.sync()
+    work(delivering)
+    withdrawn = state == "invoice_created"
+    assert offered_by(delivering, "1")[0] == ("invoice_rejected" if withdrawn else state)
+    assert offered_by(delivering, "2")[0] == "invoice_created"
+    assert delivering.findings() == (
+        [] if withdrawn else [("invoice", "critical", "open", "deleted")]
+    )
+
+
+def test_a_document_that_a_restored_database_does_not_know_is_named_and_withdrawn(
+    delivering: Delivering,
+) -> None:
+    """Another company of the supplier has one of the same Id, which is not this one's."""
+    world = delivering.world
+    first = world.connection_id
+    delivering.arrive(an_invoice("1"))
+    world.connect("9341455000000002")
+    world.put("Customer", a_customer(), realm="9341455000000002")
+    world.put("Invoice", an_invoice("1"), realm="9341455000000002")
+    world.backfill()
+    world.judge()
+    delivering.deliver()
+    with world.services.database.write() as session:
+        for table in (Revision, Receipt, DeliveryState, Document, InvoiceToJudge, Invoice):
+            session.execute(delete(table))
+    world.delete("Invoice", "1")
+    world.connection_id = first
+    unknown = {
+        "id": "1",
+        "number": "101",
+        "kind": "not recorded here",
+        "there": "Approval Awaited",
+        "here": "not recorded",
+    }
+    assert reconcile(world, full=True, fix=False)["infactor"] == [unknown]
+    assert reconcile(world, full=True, fix=True)["infactor_fixed"] == [unknown]
+    world.sync()
+    delivering.deliver()
+    delivering.deliver()
+    assert delivering.state()[0] == "invoice_rejected"
+    assert reconcile(world, full=True, fix=False)["infactor"] == []
