@@ -1,5 +1,6 @@
 """A company that another supplier has connected, or its own one again, and what Infactor has."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -88,6 +89,25 @@ def test_what_a_forgotten_supplier_left_behind_is_offered_in_the_next_ones_name(
     forget_supplier(world.services, world.connection().supplier_id, "cli:me")
     assert offered_by(delivering)[:2] == ("invoice_created", FIRST)
     hand_over(world)
+    work(delivering)
+    assert offered_by(delivering) == ("invoice_created", SECOND, "Second")
+
+
+def test_what_was_handed_over_while_infactors_database_was_not_configured_is_in_the_new_name(
+    delivering: Delivering,
+) -> None:
+    """The service's own table had it in that name already."""
+    world = delivering.world
+    delivering.arrive(an_invoice())
+    configured = world.services
+    nowhere = configured.settings.model_copy(update={"infactor_mongodb_url": None})
+    world.services = replace(configured, settings=nowhere, infactor=None)
+    leave(world)
+    world.judge()
+    hand_over(world)
+    world.backfill()
+    assert delivering.last_seen().document["supplierEmail"] == SECOND
+    world.services = configured
     work(delivering)
     assert offered_by(delivering) == ("invoice_created", SECOND, "Second")
 
