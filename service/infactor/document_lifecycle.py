@@ -103,7 +103,7 @@ def decide(
         document = _refreshed(current, mapped)
     elif action is Action.RESTORE:
         document = _restored(current, mapped)
-    elif action is Action.UNCHANGED and handed_over:
+    elif action is Action.UNCHANGED and not set(SUPPLIER).isdisjoint(changed):
         document = dict(current)
     return Decision(action, document, changed)
 

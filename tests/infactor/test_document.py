@@ -194,6 +194,14 @@ def test_what_is_written_after_a_hand_over_is_in_the_new_suppliers_name(
     assert "F" not in (decision.document["supplierName"], decision.document["supplierAddress"])
 
 
+@pytest.mark.parametrize("hold", [None, RuleCode.PAID])
+def test_what_is_in_the_new_suppliers_name_already_is_not_written_again(
+    hold: RuleCode | None,
+) -> None:
+    there = a_document(**(WITHDRAWN if hold else {}))
+    assert decide(there, a_document(), hold, handed_over=True) == Decision(Action.UNCHANGED)
+
+
 @pytest.mark.parametrize(
     ("current", "hold", "withdraw", "action", "state"),
     [
