@@ -80,6 +80,23 @@ def test_what_is_offered_again_after_a_hand_over_is_in_the_new_suppliers_name(
     assert offered_by(delivering) == ("invoice_created", SECOND, "Second")
 
 
+@pytest.mark.both_databases("the statements are its own")
+def test_what_was_offered_at_the_hand_over_is_withdrawn_until_it_is_read_anew(
+    delivering: Delivering,
+) -> None:
+    """It was handed over before anybody had judged it, and the import waits."""
+    world = delivering.world
+    delivering.arrive(an_invoice())
+    leave(world)
+    hand_over(world)
+    world.judge()
+    delivering.deliver()
+    assert delivering.record().hold == "unproven"
+    assert offered_by(delivering)[:2] == ("invoice_rejected", FIRST)
+    work(delivering)
+    assert offered_by(delivering) == ("invoice_created", SECOND, "Second")
+
+
 def test_what_a_forgotten_supplier_left_behind_is_offered_in_the_next_ones_name(
     delivering: Delivering,
 ) -> None:
