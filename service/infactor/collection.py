@@ -8,8 +8,9 @@ there all the same refuses that, and is read then.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import bson
@@ -37,6 +38,7 @@ _DUPLICATE_KEY = 11000
 # Some versions write the collection before the index: "infactor.invoices.$_id_".
 _INDEX = re.compile(r"\bindex: (?:\S*\$)?(\S{1,127})(?:\s|$)")
 _LONGEST_STATE = 32
+_AT_ONCE = 1_000
 MARKS = (REMARK, MARKER)
 """The fields that say why we withdrew a document."""
 
@@ -173,9 +175,9 @@ class InvoiceCollection:
         with infactors_errors():
             return list(self._invoices.find(wanted, _OF_OTHERS))
 
-    def in_name_of(self, supplier: str) -> list[dict[str, Any]]:
-        """Return our documents in this supplier's name on which money may still be lent, with few
-        fields; scans the collection.
+    def in_name_of(self, supplier: str) -> Iterator[list[dict[str, Any]]]:
+        """Yield some after some our documents in this supplier's name on which money may still be
+        lent, with few fields; scans the collection.
         """
         wanted = {
             "_id": {"$regex": f"^{PREFIX}"},
@@ -183,7 +185,9 @@ class InvoiceCollection:
             "state": {"$nin": sorted({*ENDED, State.INVOICE_REJECTED})},
         }
         with infactors_errors():
-            return list(self._invoices.find(wanted, ("qbkInvoiceId", "state", "invoiceNo")))
+            found = self._invoices.find(wanted, ("qbkInvoiceId", "state", "invoiceNo"))
+            while some := list(islice(found, _AT_ONCE)):
+                yield some
 
     def _round(
         self, orders: Mapping[Key, DeliveryOrder]

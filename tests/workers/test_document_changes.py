@@ -138,6 +138,7 @@ def test_a_document_contradicts_the_hold_by_which_it_was_delivered(
             id="qbk-1",
             hold=hold,
             revision=3,
+            sought="buyer\n1",
             delivery=DeliveryState(delivered_revision=delivered),
         ),
         before=None,
@@ -145,6 +146,24 @@ def test_a_document_contradicts_the_hold_by_which_it_was_delivered(
         withdrawn=None,
     )
     assert change.contradicts_hold(withdraw=withdraw) == told
+
+
+@pytest.mark.parametrize(
+    ("state", "marks", "hold", "told"),
+    [("invoice_rejected", PAID, None, False), ("invoice_created", {}, "paid", True)],
+)
+def test_what_is_not_read_since_it_was_handed_over_is_withdrawn_and_never_offered_again(
+    state: str, marks: dict[str, str], hold: str | None, told: bool
+) -> None:
+    """Else each poll would ask for its delivery, which offers nothing, for ever."""
+    delivered = DeliveryState(delivered_revision=3)
+    change = DocumentChange(
+        invoice=Invoice(id="qbk-1", hold=hold, revision=3, sought="", delivery=delivered),
+        before=None,
+        after=DocumentState(state=state, revision=3, marks=marks),
+        withdrawn=None,
+    )
+    assert change.contradicts_hold(withdraw=True) == told
 
 
 @pytest.mark.both_databases("the statements are its own")

@@ -91,7 +91,9 @@ class DocumentChange:
         action = action_of(
             self.after.state, hold, withdrawn=is_withdrawn(document), withdraw=withdraw
         )
-        return action in (Action.WITHDRAW, Action.RESTORE)
+        # What is not read anew since it was handed over, so is not mapped, cannot be offered again.
+        restorable = self.invoice.sought != ""
+        return action is Action.WITHDRAW or (action is Action.RESTORE and restorable)
 
     @property
     def approved(self) -> bool:

@@ -22,12 +22,19 @@ from workers.delivery.circuit import reaching_infactor
 
 def find(company: CompanyContext) -> list[DifferenceRow]:
     """Return the documents; raises InfactorUnavailable."""
+    found: list[DifferenceRow] = []
     with reaching_infactor(company.services) as infactor:
-        there = infactor.invoices.in_name_of(company.supplier.email)
-    own = {one["_id"]: one for one in there if one["_id"] == _id_by_quickbooks(company, one)}
+        # Not all at once: a supplier may have a million.
+        for some in infactor.invoices.in_name_of(company.supplier.email):
+            found += _unknown(company, some)
+    return sorted(found, key=lambda one: one["id"])
+
+
+def _unknown(company: CompanyContext, some: Sequence[Mapping[str, Any]]) -> list[DifferenceRow]:
+    own = {one["_id"]: one for one in some if one["_id"] == _id_by_quickbooks(company, one)}
     with company.services.database.read() as session:
         known = invoices.recorded(session, own.keys())
-    return [_difference(one) for key, one in sorted(own.items()) if key not in known]
+    return [_difference(one) for key, one in own.items() if key not in known]
 
 
 def _id_by_quickbooks(company: CompanyContext, document: Mapping[str, Any]) -> str:
