@@ -49,6 +49,9 @@ from service.store.invoices import folded, may_be_shown
 
 Found = tuple[Invoice, Document | None]
 
+Place = tuple[Any, str]
+"""Where an invoice is in an order: its sort key, and its id."""
+
 MOST_COUNTED = 1000
 UNDECIDED = State.INVOICE_CREATED
 
@@ -122,12 +125,16 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class InvoicePage:
-    """Some invoices in order, whether others surround them, and which changed after a decision."""
+    """Some invoices in order, whether others surround them, and which changed after a decision.
+
+    `matches`: of a search, how many match in all, each company's counted up to one more than a few.
+    """
 
     found: Sequence[Found]
     changed: frozenset[str]
     earlier: bool
     later: bool
+    matches: int | None = None
 
 
 def page(
@@ -138,11 +145,19 @@ def page(
     after: str | None = None,
     before: str | None = None,
     from_end: bool = False,
+    few: int = MOST_COUNTED,
 ) -> InvoicePage:
-    """Return the invoices after this one, before it, the last ones, or else the first."""
+    """Return the invoices after this one, before it, the last ones, or else the first.
+
+    A search that finds at most a `few` takes one look at the invoices.
+    """
     place = _place(session, wanted, before or after)
     backwards = from_end or (before is not None and place is not None)
-    ids = _ids(session, wanted, limit + 1, place, backwards=backwards)
+    matches, every = _few_matches(session, wanted, few) if wanted.words else (None, None)
+    if every is None:
+        ids = _ids(session, wanted, limit + 1, place, backwards=backwards)
+    else:
+        ids = _beyond(every, limit + 1, place, down=_is_down(wanted, backwards=backwards))
     more, ids = len(ids) > limit, ids[:limit]
     found = _rows(session, ids[::-1] if backwards else ids)
     moved = place is not None
@@ -151,6 +166,7 @@ def page(
         findings.changed_of(session, ids),
         earlier=more if backwards else moved,
         later=moved if backwards else more,
+        matches=matches,
     )
 
 
@@ -181,7 +197,7 @@ def _counted(query: Select[Any]) -> ScalarSelect[int]:
     return select(func.count()).select_from(some).scalar_subquery()
 
 
-def _place(session: Session, wanted: Wanted, invoice_id: str | None) -> tuple[Any, str] | None:
+def _place(session: Session, wanted: Wanted, invoice_id: str | None) -> Place | None:
     """Return where this invoice is in the order, if this supplier may see it."""
     if invoice_id is None:
         return None
@@ -197,18 +213,44 @@ def _place(session: Session, wanted: Wanted, invoice_id: str | None) -> tuple[An
     return None if row is None else (row[0], row[1])
 
 
+def _few_matches(session: Session, wanted: Wanted, few: int) -> tuple[int, list[Place] | None]:
+    """Return how many match, as `InvoicePage.matches`, and the places of all if they are few.
+
+    Without an order, so that one look at the invoices gives both a page and how many there are.
+    """
+    mixed = others_too(session, wanted.connection_ids, wanted.supplier_id)
+    parts = [one.limit(few + 1) for one in _of_each(session, wanted, mixed).values()]
+    found: list[Place] = []
+    for some in chunked(parts):
+        rows = session.execute(union_all(*(select(part.subquery()) for part in some)))
+        found += [(key, id_) for id_, key in rows]
+    return len(found), found if len(found) <= few else None
+
+
+def _beyond(every: Sequence[Place], limit: int, place: Place | None, *, down: bool) -> list[str]:
+    """Return the ids of the first of these in order that are beyond this place."""
+    ordered = sorted(every, reverse=down)
+    if place is not None:
+        ordered = [one for one in ordered if (one < place if down else one > place)]
+    return [id_ for _, id_ in ordered[:limit]]
+
+
+def _is_down(wanted: Wanted, *, backwards: bool) -> bool:
+    return (wanted.sort in _DESCENDING) != backwards
+
+
 def _ids(
     session: Session,
     wanted: Wanted,
     limit: int,
-    place: tuple[Any, str] | None,
+    place: Place | None,
     *,
     backwards: bool,
 ) -> list[str]:
     """Return ids in the order asked for: each company's from its own index, then merged."""
     if not wanted.connection_ids:
         return []
-    down = (wanted.sort in _DESCENDING) != backwards
+    down = _is_down(wanted, backwards=backwards)
     key, id_ = _sort_key(session, wanted), Invoice.id.expression
     mixed = others_too(session, wanted.connection_ids, wanted.supplier_id)
     parts = list(_of_each(session, wanted, mixed).values())

@@ -215,7 +215,7 @@ def _empty(database: Database | None) -> None:
             session.execute(text("DELETE FROM notices"))
     else:
         with database.write() as session:
-            session.execute(text("TRUNCATE notices"))
+            session.execute(text("TRUNCATE notices CASCADE"))
 
 
 def _stored(database: Database | None) -> int | None:

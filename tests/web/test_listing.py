@@ -12,7 +12,10 @@ from service.database.tables import Invoice
 from service.domain import RuleCode
 from service.infactor.document_lifecycle import MARKER, REMARK
 from service.infactor.rules.catalogue import remark
+from service.queries import invoices
+from service.queries.invoices import Sort, Wanted
 from service.web.supplier.invoice_view import payout
+from tests.databases import statements
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
 
 
@@ -88,6 +91,41 @@ def test_every_invoice_is_on_one_page_whichever_way_one_goes(
     assert forward == [whole[0:2], whole[2:4], whole[4:6]]
     backward = walked(place, browser, f"?status=all&sort={sort}&size=2&last=1", "previous")
     assert backward == forward[::-1]
+
+
+@pytest.mark.both_databases("text sorts and compares differently")
+@pytest.mark.parametrize("sort", list(Sort))
+def test_a_search_finds_the_same_whether_few_match_or_many(
+    place: Place, browser: TestClient, sort: Sort
+) -> None:
+    [company] = place.connections()
+    wanted = Wanted(
+        connection_ids=(company.id,), supplier_id=company.supplier_id, words="a", sort=sort
+    )
+
+    def ids(few: int, **where: Any) -> tuple[list[str], bool, bool]:
+        with place.services.database.read() as session:
+            page = invoices.page(session, wanted, 2, few=few, **where)
+        return [invoice.quickbooks_id for invoice, _ in page.found], page.earlier, page.later
+
+    every = [place.invoice_id(number) for number in ("1", "2", "4", "5", "6")]
+    places: list[dict[str, Any]] = [{}, {"from_end": True}]
+    places += [{way: one} for way in ("after", "before") for one in every]
+    found = [ids(5, **where) for where in places]
+    assert found == [ids(4, **where) for where in places]
+    assert sorted({number for numbers, _, _ in found for number in numbers}) == [
+        *("1", "2", "4", "5", "6")
+    ]
+
+
+def test_a_search_takes_one_look_at_the_invoices_for_a_page_and_how_many_match(
+    place: Place, browser: TestClient
+) -> None:
+    with statements(place.services.database) as sent:
+        page = browser.get("/quickbook/?q=mango&size=1").text
+    assert re.findall(r'<a id="row-(qbk-\w+)"', page) == [place.invoice_id("5")]
+    assert "2 invoices match" in page
+    assert sum("sought LIKE" in one for one in sent) == 1
 
 
 def walked(place: Place, browser: TestClient, query: str, link: str) -> list[list[str]]:

@@ -220,6 +220,8 @@ def _matches(request: Request[AppState], shown: DashboardView, wanted: Wanted) -
     """Return how many invoices match; None if nothing narrows the list, or counting takes long."""
     if not shown.asked.narrows or shown.out_of_time:
         return None
+    if shown.page.matches is not None:
+        return shown.page.matches
     if not (shown.page.earlier or shown.page.later):
         return len(shown.rows)
     try:
