@@ -100,6 +100,27 @@ def test_a_company_that_waits_is_tried_again_at_once(deployment: Deployment) -> 
     assert actions(deployment)[-1] == ("retry", "Command Company")
 
 
+def test_what_cannot_be_tried_again_says_why_and_what_to_do(place: Place) -> None:
+    ended = place.add_company(REALM, "Bright Bakery", state="disconnected")
+    paused = place.add_company("9341455000000066", "Paused Bakery")
+    place.run("connections", "pause", "--connection", paused)
+    told = place.run("connections", "retry", "--supplier", "supplier@example.com")
+    assert (told.returncode, told.stdout) == (1, "")
+    assert sorted(told.stderr.splitlines()) == [
+        "Bright Bakery: there is no token left to try; its supplier has to connect again."
+        f" Send a new link: infactor-quickbooks connect-url --connection {ended}",
+        "Paused Bakery: paused by an operator. Resume it first: infactor-quickbooks connections"
+        f" resume --connection {paused}",
+    ]
+    printed = place.run("connections", "retry", "--connection", ended, "--json").stdout
+    assert json.loads(printed) == {
+        "connection": ended,
+        "company": "Bright Bakery",
+        "changed": False,
+        "error": "there is no token left to try; its supplier has to connect again",
+    }
+
+
 @pytest.mark.parametrize("code", ["6000", "3100"])
 def test_a_run_that_fails_is_not_waited_for_and_goes_on_when_it_is_asked_for_again(
     deployment: Deployment, code: str
@@ -193,6 +214,21 @@ def test_disconnect_gives_the_tokens_back_and_keeps_the_invoices(deployment: Dep
         ("disconnect failed", "Command Company"),
         ("disconnect", "Command Company"),
     ]
+
+
+def test_what_quickbooks_does_not_confirm_is_disconnected_here_when_forced(
+    deployment: Deployment,
+) -> None:
+    deployment.sim("POST", "/faults", {"kind": "revoke", "status": 503})
+    done = deployment.run("connections", "disconnect", "--company", REALM, "--force")
+    assert (done.returncode, done.stdout) == (1, "Command Company: disconnected.\n")
+    assert done.stderr.startswith(
+        "Command Company: QuickBooks has not confirmed it: QuickBooks' token service is down"
+        " (HTTP 503). To be sure, let the supplier disconnect the app in QuickBooks.\n"
+    )
+    (row,) = deployment.rows("connections")
+    assert (row["state"], row["problem"]) == ("disconnected", None)
+    assert actions(deployment)[-1] == ("disconnect", "Command Company")
 
 
 def test_only_a_disconnected_company_is_released(deployment: Deployment) -> None:
