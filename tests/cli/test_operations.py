@@ -302,6 +302,19 @@ def test_forget_says_what_stays_in_infactor_unattended(place: Place) -> None:
     ]
 
 
+def test_forget_says_that_quickbooks_may_still_know_the_tokens(deployment: Deployment) -> None:
+    deployment.sim("POST", "/faults", {"kind": "revoke", "status": 503})
+    done = deployment.run("forget", "--company", REALM, "--yes")
+    assert done.returncode == 0
+    assert done.stderr.startswith(
+        "Command Company: QuickBooks has not confirmed that the tokens are revoked: QuickBooks'"
+        " token service is down (HTTP 503). They are deleted here; to be sure, let the supplier"
+        " disconnect the app in QuickBooks.\n"
+    )
+    (row,) = deployment.rows("connections")
+    assert (row["company"], row["state"], row["invoices"]) == ("", "disconnected", 0)
+
+
 def test_a_forgotten_supplier_is_nobody(deployment: Deployment) -> None:
     done = deployment.run("forget", "--supplier", "supplier@example.com", "--yes")
     assert (done.returncode, done.stderr) == (0, "")
@@ -328,6 +341,10 @@ NO_SUPPLIER = "No supplier with this e-mail address has opened a link yet.\n"
         (["connections", "release"], "Name either --company REALM or --connection ID.\n"),
         (["connections", "reset-watermarks"], NAME_ONE),
         (["reconcile", "--all", "--overrule"], "--overrule fixes, so it needs --fix.\n"),
+        (
+            ["backfill", "--all", "--invoice", "1", "--since", "2026-01-31"],
+            "--invoice and --since exclude each other.\n",
+        ),
         (["sync"], "Name either --supplier EMAIL, --company REALM or --all.\n"),
         (["forget", "--yes"], "Name either --supplier EMAIL or --company REALM.\n"),
         (["forget", "--company", "1", "--yes"], NOBODY),
