@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import structlog
+from sqlalchemy import or_
 from sqlalchemy.orm import Session
 
 from service.domain import RuleCode
@@ -51,12 +52,14 @@ def count_accounts(company: RecordedCompany) -> None:
             for customer in before.keys() | after.keys()
             if _reasons(book, before.get(customer)) != _reasons(book, after.get(customer))
         ]
-        ids = set(accounts.open_invoices(session, connection_id, concerned))
-        ids |= _count_hours(company, session)
-        judging_queue.ask(session, connection_id, ids)
+        hours = _count_hours(company, session)
+        asked = 0
+        if concerned or hours:
+            which = or_(accounts.are_open_of(concerned), accounts.were_entered_in(hours))
+            asked = judging_queue.ask_for(session, connection_id, which)
         accounts.counted(session, connection_id)
-    if ids:
-        log.info("accounts.moved", connection=connection_id, invoices=len(ids))
+    if asked:
+        log.info("accounts.moved", connection=connection_id, invoices=asked)
 
 
 def _accounts(
@@ -105,8 +108,8 @@ def _reasons(book: RuleBook, kept: KeptAccount | None) -> list[Mapping[str, str]
     ]
 
 
-def _count_hours(company: RecordedCompany, session: Session) -> set[str]:
-    """Keep which hours were busy, and return the invoices of those that begin or cease to be."""
+def _count_hours(company: RecordedCompany, session: Session) -> set[int]:
+    """Keep which hours were busy, and return those that begin or cease to be."""
     connection_id = company.connection_id
     limit = company.services.settings.rules.limit_of(RuleCode.BURST)
     before = accounts.busy_hours(session, connection_id)
@@ -116,5 +119,4 @@ def _count_hours(company: RecordedCompany, session: Session) -> set[str]:
         entered = accounts.entered_by_hour(session, connection_id, since_ms)
         busy = busy_hours(entered, limit, before)
     accounts.keep_busy_hours(session, connection_id, before, busy)
-    others = before ^ set(busy)
-    return {id_ for hour in others for id_ in accounts.entered_in(session, connection_id, hour)}
+    return before ^ set(busy)

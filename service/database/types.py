@@ -199,7 +199,9 @@ class among(FunctionElement[Any]):
     inherit_cache = True
 
     def __init__(
-        self, column: InstrumentedAttribute[Any], values: Collection[str] | Collection[int] | str
+        self,
+        column: InstrumentedAttribute[Any] | ColumnElement[Any],
+        values: Collection[str] | Collection[int] | str,
     ) -> None:
         """The values, or the name of the statement's parameter that is given them."""
         many = Many(BigInteger if isinstance(column.type, Integer) else Text)

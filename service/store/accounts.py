@@ -4,7 +4,7 @@ The buyer is the customer, or its parent where that is the one who is billed, up
 in another currency than Infactor's are left out: they cannot be added.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -19,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    false,
     func,
     literal,
     literal_column,
@@ -257,19 +258,9 @@ def keep(
         insert_all(session, BuyerAccount, rows)
 
 
-def open_invoices(
-    session: Session, connection_id: str, customer_ids: Collection[str]
-) -> Sequence[str]:
-    """Return the ids of the open invoices of these customers."""
-    if not customer_ids:
-        return []
-    return session.scalars(
-        select(Invoice.id).where(
-            Invoice.connection_id == connection_id,
-            among(Invoice.customer_id, customer_ids),
-            condition(OPEN),
-        )
-    ).all()
+def are_open_of(customer_ids: Collection[str]) -> ColumnElement[bool]:
+    """A condition: it is an open invoice of one of these customers."""
+    return and_(among(Invoice.customer_id, sorted(customer_ids)), condition(OPEN))
 
 
 def ask(session: Session, connection_id: str, now: datetime) -> None:
@@ -342,15 +333,15 @@ def entered_by_hour(session: Session, connection_id: str, since_ms: int) -> dict
     return {number: count for number, count in rows}
 
 
-def entered_in(session: Session, connection_id: str, hour: int) -> Sequence[str]:
-    """Return the ids of the invoices that were entered in this hour since 1970."""
-    return session.scalars(
-        select(Invoice.id).where(
-            Invoice.connection_id == connection_id,
-            Invoice.created_ms >= hour * HOUR_MS,
-            Invoice.created_ms < (hour + 1) * HOUR_MS,
-        )
-    ).all()
+def were_entered_in(hours: Collection[int]) -> ColumnElement[bool]:
+    """A condition: it was entered in one of these hours, by their numbers since 1970."""
+    if not hours:
+        return false()
+    return and_(
+        Invoice.created_ms >= min(hours) * HOUR_MS,
+        Invoice.created_ms < (max(hours) + 1) * HOUR_MS,
+        among(Invoice.created_ms // literal_column(str(HOUR_MS), BigInteger), sorted(hours)),
+    )
 
 
 def busy_hours(session: Session, connection_id: str) -> set[int]:

@@ -43,8 +43,12 @@ class InvoiceSums:
     balance: Decimal
 
 
-def keep(session: Session, run_id: int, shown: Collection[SeenInvoice]) -> None:
-    """Keep what QuickBooks showed; a later answer replaces an earlier one."""
+def keep(session: Session, run_id: int, shown: Collection[SeenInvoice]) -> int:
+    """Keep what QuickBooks showed; a later answer replaces an earlier one.
+
+    Return how many of these invoices it had not shown to this run before.
+    """
+    known = _shown_before(session, run_id, [one.quickbooks_id for one in shown])
     rows = [
         {
             "run_id": run_id,
@@ -59,6 +63,16 @@ def keep(session: Session, run_id: int, shown: Collection[SeenInvoice]) -> None:
     session.flush()
     for chunk in chunked(rows):
         insert_all(session, RunSeen, chunk, _as_shown_last)
+    return sum(one.sync_token is not None for one in shown) - known
+
+
+def _shown_before(session: Session, run_id: int, quickbooks_ids: Collection[str]) -> int:
+    query = select(func.count()).where(
+        RunSeen.run_id == run_id,
+        among(RunSeen.quickbooks_id, quickbooks_ids),
+        RunSeen.sync_token.is_not(None),
+    )
+    return session.execute(query).scalar_one()
 
 
 def _as_shown_last(statement: Insert) -> Insert:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from service.database.tables import Connection, Customer, Document, Invoice, InvoiceToJudge
 from service.database.tables.invoices import TO_REMAP
 from service.database.types import among, condition
-from service.database.upsert import Insert, chunked, excluded, insert_all, update_all
+from service.database.upsert import Insert, chunked, excluded, insert, insert_all, update_all
 from service.domain import State
 from service.store import accounts, infactor_outbox, proof
 from service.store.infactor_outbox import RecordedRevision
@@ -75,6 +75,22 @@ def ask(session: Session, connection_id: str, ids: Collection[str]) -> None:
     rows = [{"connection_id": connection_id, "invoice_id": id_} for id_ in sorted(ids)]
     for chunk in chunked(rows):
         insert_all(session, InvoiceToJudge, chunk, _unless_asked)
+
+
+def ask_for(session: Session, connection_id: str, which: ColumnElement[bool]) -> int:
+    """Ask for the company's invoices of which this is true to be judged again; return how many.
+
+    No id comes out of the database: they may be all of a company's.
+    """
+    ids = select(Invoice.connection_id, Invoice.id).where(
+        Invoice.connection_id == connection_id, which
+    )
+    # In the order in which `ask` locks them.
+    rows = insert(session, InvoiceToJudge).from_select(
+        ["connection_id", "invoice_id"], ids.order_by(Invoice.id)
+    )
+    statement = _unless_asked(rows).execution_options(preserve_rowcount=True)
+    return session.connection().execute(statement).rowcount
 
 
 def _unless_asked(statement: Insert) -> Insert:

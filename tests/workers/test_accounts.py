@@ -11,6 +11,7 @@ from service.infactor.mapping import invoice_id
 from service.kit.clock import now
 from service.simulator.app import RunningSimulator
 from service.store import judging_queue as judging_store
+from tests.databases import statements
 from tests.workers.conftest import connected
 from tests.workers.world import REALM, World, a_customer, an_invoice
 from workers import rejudging
@@ -86,6 +87,23 @@ def test_the_account_of_each_buyer_is_counted(world: World) -> None:
     assert signals(world, "cross_aged") == {}
     # Once it is done, nothing is left to do.
     assert not is_due(world)
+
+
+@pytest.mark.both_databases("the statements are its own")
+def test_invoices_are_asked_for_without_an_id_coming_out_of_the_database(world: World) -> None:
+    """After a first import they may be all of a million."""
+    world.put("Customer", *buyers("8", "9"))
+    world.put("Invoice", owed("1", "7", 400.0), owed("2", "7", 200.0))
+    world.put("Invoice", owed("3", "7", 200.0, Balance=0), owed("4", "8", 200.0))
+    world.put("Invoice", owed("5", "9", 100.0), owed("6", "9", 100.0))
+    world.backfill()
+    company = RecordedCompany.recorded(world.services, world.connection_id)
+    with statements(world.services.database) as sent:
+        count_accounts(company)
+    assert not any(one.startswith("SELECT invoices.id") for one in sent)
+    with world.services.database.read() as session:
+        asked = set(session.scalars(select(InvoiceToJudge.invoice_id)))
+    assert asked == {invoice_id(REALM, "1"), invoice_id(REALM, "2")}
 
 
 def three_buyers(world: World) -> None:
@@ -306,6 +324,7 @@ def test_an_odd_customer_is_counted_all_the_same(world: World, customer: dict[st
     assert accounts(world) == {"7": ("7", None, None, 0)}
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_far_more_invoices_than_usual_within_an_hour(world: World) -> None:
     entered = [f"2026-11-{day:02}T08:30:00Z" for day in range(1, 12)]
     world.put("Invoice", *(entered_at(str(n), at) for n, at in enumerate(entered, 1)))

@@ -10,6 +10,7 @@ from service.database.tables import DeliveryState, Document, Invoice, Revision
 from service.kit.clock import now
 from service.store import runs
 from service.wording import gist
+from tests.databases import statements
 from tests.workers.reconciling import (
     cannot_show,
     finish,
@@ -252,9 +253,12 @@ def test_a_large_company_is_compared_page_by_page(world: World) -> None:
     load(world, list(range(210)))
     world.backfill()
     world.forget_calls()
-    ended = compare(world)
+    with statements(world.services.database) as sent:
+        ended = compare(world)
     assert (ended["error"], ended["there"]["count"], ended["read"]) == (None, 210, 210)
     assert world.calls() == 5  # a count, three pages, and one more look
+    # Each page counts what it shows itself, and only the end all that was shown.
+    assert sum("SUM(runs_seen.total" in one for one in sent) == 1
 
 
 @pytest.mark.both_databases("the statements are its own")

@@ -94,13 +94,13 @@ class _Comparison:
         places = [*self._tally["unreadable"], *map(str, reads.unnamed)]
         self._tally["unreadable"] = list(dict.fromkeys(places))
         with self._company.services.database.write() as session:
-            comparison.keep(session, self._run.id, shown)
+            # Not all that was shown so far: each page would count those of all pages before it.
+            self._tally["read"] += comparison.keep(session, self._run.id, shown)
             comparison.forget(session, self._run.id, reads.gone)
             if self._order["fix"]:
                 ids = [one.quickbooks_id for one in shown]
                 self._fixed(self._differences(session, only=ids))
             else:
-                self._count(session)
                 self._checkpoint(session)
         if self._order["fix"]:
             self._record(reads)
@@ -115,13 +115,10 @@ class _Comparison:
             overrule=self._order.get("overrule", False),
         )
         with batch as (session, recorded):
-            self._tally = add(self._tally, recorded)
-            self._count(session)
+            # What was read was counted when it was shown.
+            self._tally = {**add(self._tally, recorded), "read": self._tally["read"]}
             keep_failures(session, self._company.connection_id, recorded)
             self._checkpoint(session)
-
-    def _count(self, session: Session) -> None:
-        self._tally["read"] = comparison.sums_there(session, self._run).count
 
     def _confirm_deletions(self) -> bool:
         """Record as deleted what was not shown and answers 610 when read alone; return whether
@@ -189,11 +186,13 @@ def _verdict(
     if len(unreadable) < len(tally["unreadable"]):
         remaining += [_in_its_place(place) for place in tally["unreadable"]]
     left = {one["id"] for one in remaining}
+    there = comparison.sums_there(session, run)
     return {
         **tally,
+        "read": there.count,
         "fixed": [one for one in tally["fixed"] if one["id"] not in left],
         "differences": remaining,
-        "there": _sums(comparison.sums_there(session, run)),
+        "there": _sums(there),
         "here": _sums(comparison.sums_here(session, run)),
     }
 
