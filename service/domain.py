@@ -132,6 +132,7 @@ class DifferenceKind(StrEnum):
     DOUBLED = "doubled"
     EDITED = "edited by hand"
     BEHIND = "behind"
+    UNRECORDED = "not recorded here"
     NOT_COMPARED = "could not be compared"
 
 

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -193,27 +194,45 @@ def test_nothing_but_service_infactor_speaks_to_infactors_database():
 
 
 def test_the_service_runs_without_ever_importing_the_simulator():
-    program = (
-        "import service.app, workers.process\n"
-        "from service.cli.main import COMMANDS\n"
-        "[command.load() for command in COMMANDS]"
-    )
-    assert "service.simulator" not in imported_by(program)
+    _, with_all_commands = imported_by(*_START)
+    assert "service.simulator" not in with_all_commands
 
 
-def imported_by(program: str) -> set[str]:
-    """Return what a Python has imported that has run this program, besides its own library."""
-    program += "\nimport sys; sys.stdout.write(' '.join(sys.modules))"
+# What `serve` and `worker` import at their start, and then all other commands.
+_START = (
+    "import service.app, workers.process\n"
+    "from service.cli.main import COMMANDS\n"
+    "[command.load() for command in COMMANDS if command.name in ('serve', 'worker')]",
+    "[command.load() for command in COMMANDS]",
+)
+# What a list of commands imports, and then their help.
+_HELP_OF_ALL = (
+    "import service.cli.main",
+    "import contextlib, io\n"
+    "from service.cli.main import app\n"
+    "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+    "    app(['--help'])",
+)
+
+
+@cache
+def imported_by(*programs: str) -> list[set[str]]:
+    """Return what a Python has imported after each of these programs, besides its own library."""
+    say = "\nimport sys; sys.stdout.write(' '.join(sys.modules) + '\\n')\n"
     ended = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", "".join(program + say for program in programs)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
-    return {*ended.stdout.split()} - sys.stdlib_module_names
+    return [{*line.split()} - sys.stdlib_module_names for line in ended.stdout.splitlines()]
 
 
 def test_a_list_of_commands_imports_none_of_them():
     """`--help`, `--version` and a mistyped command answer at once."""
-    imported = imported_by("import service.cli.main")
+    imported, _ = imported_by(*_HELP_OF_ALL)
     ours = {name for name in imported if within(name, "service")}
     assert ours == {"service", "service.kit", "service.kit.memory", *_HELP}
     assert not imported & {"rich.console", "sqlalchemy", "pydantic", "httpx", "dramatiq"}
@@ -224,22 +243,13 @@ _HELP = {"service.cli", "service.cli.help", "service.cli.main"}
 
 def test_help_costs_hardly_more_than_a_start():
     """What Typer's own help draws its boxes with is half of the CPU that `--help` took."""
-    imported = imported_by(
-        "import contextlib, io\n"
-        "from service.cli.main import app\n"
-        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
-        "    app(['--help'])"
-    )
+    _, imported = imported_by(*_HELP_OF_ALL)
     assert not {name for name in imported if within(name, "rich")}
     assert not imported & {"typer.rich_utils", "markdown_it", "pygments"}
 
 
 def test_a_start_imports_nothing_that_only_another_command_needs():
-    imported = imported_by(
-        "import service.app, workers.process\n"
-        "from service.cli.main import COMMANDS\n"
-        "[command.load() for command in COMMANDS if command.name in ('serve', 'worker')]"
-    )
+    imported, _ = imported_by(*_START)
     assert "sqlalchemy" in imported
     # `redis` imports what it finds of OpenTelemetry; ours is imported where it is asked for.
     assert not imported & {"service.kit.otlp", "alembic", "mako", "apprise"}

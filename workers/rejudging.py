@@ -48,8 +48,12 @@ def ask_for_judging(services: Services) -> None:
 
 
 def judged_by(settings: Settings) -> str:
-    """Return what every company's judgements depend on: the rules in force, and the day."""
-    return f"{settings.rules.digest} {settings.today(now()).isoformat()}"
+    """Return what every company's judgements depend on: the rules in force and what else of the
+    settings they ask, and the day.
+    """
+    withdraw = "on" if settings.infactor_withdraw else "off"
+    asked = f"{settings.rules.digest}:{settings.infactor_currency}:{withdraw}"
+    return f"{asked} {settings.today(now()).isoformat()}"
 
 
 def basis_of(settings: Settings, at: datetime) -> Basis:

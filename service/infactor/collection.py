@@ -8,8 +8,9 @@ there all the same refuses that, and is read then.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import bson
@@ -20,7 +21,7 @@ from msgspec import Struct
 from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
 
-from service.domain import Action, RuleCode, State
+from service.domain import ENDED, Action, RuleCode, State
 from service.errors import InfactorAway
 from service.infactor import document_lifecycle
 from service.infactor.document_lifecycle import MARKER, REMARK, Decision
@@ -39,6 +40,7 @@ _TOO_LARGE = 10334
 # Some versions write the collection before the index: "infactor.invoices.$_id_".
 _INDEX = re.compile(r"\bindex: (?:\S*\$)?(\S{1,127})(?:\s|$)")
 _LONGEST_STATE = 32
+_AT_ONCE = 1_000
 MARKS = (REMARK, MARKER)
 """The fields that say why we withdrew a document."""
 
@@ -87,7 +89,6 @@ class DeliveryResult(Struct, frozen=True, kw_only=True):
 
 _HELD = DeliveryResult(action=Action.HOLD, before=None, after=None, state=None)
 _CREATES = Decision(Action.CREATE)
-_CHANGES = (Action.REFRESH, Action.WITHDRAW, Action.RESTORE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,20 @@ class InvoiceCollection:
         with infactors_errors():
             return list(self._invoices.find(wanted, _OF_OTHERS))
 
+    def in_name_of(self, supplier: str) -> Iterator[list[dict[str, Any]]]:
+        """Yield some after some our documents in this supplier's name on which money may still be
+        lent, with few fields; scans the collection.
+        """
+        wanted = {
+            "_id": {"$regex": f"^{PREFIX}"},
+            "supplierEmail": supplier,
+            "state": {"$nin": sorted({*ENDED, State.INVOICE_REJECTED})},
+        }
+        with infactors_errors():
+            found = self._invoices.find(wanted, ("qbkInvoiceId", "state", "invoiceNo"))
+            while some := list(islice(found, _AT_ONCE)):
+                yield some
+
     def _round(
         self, orders: Mapping[Key, DeliveryOrder]
     ) -> dict[Key, DeliveryResult | DeliveryRefusal]:
@@ -193,22 +208,25 @@ class InvoiceCollection:
     def _decide(
         self, order: DeliveryOrder, current: Mapping[str, Any] | None
     ) -> DeliveryResult | _Write:
-        if order.mapped is None or (current is None and not order.may_create):
+        if current is None and not order.may_create:
             return _HELD
         revision = _revision_of(current)
+        mapped = None if order.mapped is None else order.mapped.as_stored()
         decision = document_lifecycle.decide(
             current,
-            order.mapped.as_stored(),
+            mapped,
             order.hold,
             withdraw=self._withdraw,
-            handed_over=order.handed_over,
+            handed_over=order.handed_over or (order.unseen and _is_anothers(current, mapped)),
         )
         # A document at this revision is what we wrote, in an attempt whose answer was lost, unless
         # there is still something to do about it. Then it is of another life of our record, which
         # was restored from a backup or forgotten and imported anew, and counts again.
         same = revision == order.revision
-        ahead = revision > order.revision or (same and decision.action in _CHANGES)
-        repeated = same and not (decision.action is Action.FROZEN and decision.changed)
+        ahead = revision > order.revision or (same and decision.document is not None)
+        # What was approved may differ from the record in what no field says: that it is held.
+        differs = decision.action is Action.FROZEN and (decision.changed or order.hold is not None)
+        repeated = same and not differs
         if current is not None and (ahead or repeated):
             return DeliveryResult(
                 action=Action.UNCHANGED,
@@ -227,7 +245,7 @@ class InvoiceCollection:
                 changed=decision.changed,
             )
         if current is None:
-            return _creation(order, order.mapped)
+            return _HELD if order.mapped is None else _creation(order, order.mapped)
         return _Write(order, current, decision, _request(order, current, decision))
 
     def _write(self, writes: Sequence[_Write]) -> dict[Key, DeliveryResult | DeliveryRefusal]:
@@ -327,6 +345,15 @@ def _index_of(error: Mapping[str, Any]) -> str | None:
 def own_key(text: str) -> Key:
     """Return the `_id` that Infactor gave to a document, from its text."""
     return ObjectId(text)
+
+
+def _is_anothers(current: Mapping[str, Any] | None, mapped: Mapping[str, Any] | None) -> bool:
+    """Return whether a document is in another supplier's name, of before the company was forgotten
+    and connected by this one.
+    """
+    if current is None or mapped is None:
+        return False
+    return bool(current.get("supplierEmail") != mapped["supplierEmail"])
 
 
 def _is_creatable(order: DeliveryOrder) -> bool:

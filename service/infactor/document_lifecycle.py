@@ -64,7 +64,7 @@ class Decision:
 
 def decide(
     current: Mapping[str, Any] | None,
-    mapped: Mapping[str, Any],
+    mapped: Mapping[str, Any] | None,
     hold: RuleCode | None,
     *,
     withdraw: bool = True,
@@ -74,9 +74,13 @@ def decide(
 
     Both documents must hold numbers in the same form. With `withdraw=False` an existing document is
     neither withdrawn nor restored; while undecided it is refreshed, whatever the hold.
-    `handed_over`: the document belongs to the company's former supplier, and any write puts it into
-    the new one's name.
+    `handed_over`: the document belongs to the company's former supplier, and whatever is written
+    into it puts it into the new one's name, also where nothing else changes.
+    `mapped` is None for an invoice that was never read, or not since it was handed over: its
+    document is withdrawn like any other, and nothing else is written.
     """
+    if mapped is None:
+        return _decide_unread(current, hold, withdraw=withdraw)
     if current is None:
         return Decision(Action.HOLD) if hold else Decision(Action.CREATE, dict(mapped))
     renewed = (*QUICKBOOKS_OWNED, *SUPPLIER) if handed_over else QUICKBOOKS_OWNED
@@ -99,7 +103,22 @@ def decide(
         document = _refreshed(current, mapped)
     elif action is Action.RESTORE:
         document = _restored(current, mapped)
+    elif action is Action.UNCHANGED and not set(SUPPLIER).isdisjoint(changed):
+        document = dict(current)
     return Decision(action, document, changed)
+
+
+def _decide_unread(
+    current: Mapping[str, Any] | None, hold: RuleCode | None, *, withdraw: bool
+) -> Decision:
+    if current is None:
+        return Decision(Action.HOLD)
+    action = action_of(
+        current.get("state") or "", hold, withdrawn=is_withdrawn(current), withdraw=withdraw
+    )
+    if action is Action.WITHDRAW and hold:
+        return Decision(action, _withdrawn(current, hold))
+    return Decision(Action.UNCHANGED if action is Action.RESTORE else action)
 
 
 def action_of(

@@ -22,6 +22,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    null,
     or_,
     select,
     type_coerce,
@@ -90,9 +91,11 @@ def add(session: Session, recorded: Sequence[RecordedRevision]) -> None:
 
 
 def _replace_revision(statement: Insert) -> Insert:
+    # Due at once: what was refused of an earlier one says nothing of this one, which may withdraw.
+    anew = {"due_at": null(), "attempts": 0}
     return statement.on_conflict_do_update(
         index_elements=[DeliveryState.invoice_id],
-        set_=excluded(statement, "revision", "recorded_at"),
+        set_={**excluded(statement, "revision", "recorded_at"), **anew},
     )
 
 

@@ -376,7 +376,9 @@ _OFFERED = select(Document.invoice_id).where(among(Document.invoice_id, "ids"))
 
 
 def write_documents(session: Session, rows: Sequence[dict[str, Any]]) -> None:
-    """Create or replace documents, unless a newer revision is there."""
+    """Create or replace documents, unless a newer revision is there; nobody has seen these in
+    Infactor's own database.
+    """
     if rows:
         insert_all(session, Document, rows, _replace_document)
 
@@ -388,9 +390,17 @@ def _replace_document(statement: Insert) -> Insert:
     )
     return statement.on_conflict_do_update(
         index_elements=[Document.invoice_id],
-        set_=excluded(statement, *columns),
+        set_={**excluded(statement, *columns), "seen_at": null()},
         where=statement.excluded.revision >= Document.revision,
     )
+
+
+def recorded(session: Session, ids: Collection[str]) -> set[str]:
+    """Return those of `ids` that are recorded, of whatever company."""
+    known: set[str] = set()
+    for chunk in chunked(sorted(ids)):
+        known |= set(session.scalars(select(Invoice.id).where(among(Invoice.id, chunk))))
+    return known
 
 
 def of_customers(

@@ -196,6 +196,9 @@ def end(session: Session, connection_id: str, key: str) -> None:
     )
 
 
+_HAS_FACTS = Invoice.facts != ""  # else it was never read, or is forgotten
+
+
 class JudgedInvoice(NamedTuple):
     """The facts of an invoice, and its reasons, as the record keeps them."""
 
@@ -207,14 +210,17 @@ class JudgedInvoice(NamedTuple):
 
 
 def page(session: Session, connection_id: str, after: str, limit: int) -> Sequence[JudgedInvoice]:
-    """Return the company's next invoices that were ever read, by their QuickBooks Id as text."""
+    """Return the company's next invoices of which facts are known, by their QuickBooks Id as text.
+
+    So also what is not mapped anew since the company was handed over, and may have to be withdrawn.
+    """
     columns = (Invoice.id, Invoice.quickbooks_id, Invoice.facts, Invoice.holds, Invoice.signals)
     found = session.execute(
         select(*columns)
         .where(
             Invoice.connection_id == connection_id,
             Invoice.quickbooks_id > after,
-            Invoice.mapped.is_not(None),
+            _HAS_FACTS,
         )
         .order_by(Invoice.quickbooks_id)
         .limit(limit)
@@ -268,10 +274,10 @@ _REASONS_COLUMNS = [getattr(Invoice, name) for name in RecordedReasons._fields]
 
 
 def lock(session: Session, ids: Collection[str]) -> Sequence[RecordedReasons]:
-    """Return those of these invoices that were ever read, locked for this transaction."""
+    """Return those of these invoices of which facts are known, locked for this transaction."""
     found = session.execute(
         select(*_REASONS_COLUMNS)
-        .where(among(Invoice.id, ids), Invoice.mapped.is_not(None))
+        .where(among(Invoice.id, ids), _HAS_FACTS)
         .order_by(Invoice.id)
         .with_for_update()
     )

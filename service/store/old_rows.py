@@ -130,11 +130,18 @@ def held_invoices(session: Session, environment: str) -> Sequence[tuple[str, str
 
 
 def hold(
-    session: Session, connection_ids: Sequence[str], quickbooks_ids: Collection[str], now: datetime
+    session: Session,
+    connection_ids: Sequence[str],
+    quickbooks_ids: Collection[str],
+    now: datetime,
+    *,
+    offered: Collection[str] = (),
 ) -> None:
     """Hold exactly these Ids of these companies, and note that they were checked.
 
-    Those that are not recorded yet are kept, to be checked again once they are.
+    Those that are not recorded yet are kept, to be checked again once they are. Invoices that were
+    delivered, or have a document all the same (`offered`), are not held: a delivery may have to
+    withdraw them, and another company's invoice may have their Id.
     """
     of_these = Invoice.connection_id.in_(connection_ids)
     session.execute(
@@ -143,9 +150,12 @@ def hold(
     session.execute(delete(OldId).where(OldId.connection_id.in_(connection_ids)))
     for ids in chunked(sorted(quickbooks_ids)):
         theirs = and_(of_these, Invoice.quickbooks_id.in_(ids))
-        session.execute(update(Invoice).where(theirs).values(old_rows_held=True))
-        recorded = select(Invoice.connection_id, Invoice.quickbooks_id).where(theirs)
-        known = {(connection_id, i) for connection_id, i in session.execute(recorded)}
+        columns = (Invoice.connection_id, Invoice.quickbooks_id, Invoice.id, _delivered())
+        recorded = session.execute(select(*columns).where(theirs)).all()
+        known = {(connection_id, number) for connection_id, number, _, _ in recorded}
+        waiting = {id_ for _, _, id_, delivered in recorded if not delivered}.difference(offered)
+        held = update(Invoice).where(among(Invoice.id, waiting))
+        session.execute(held.values(old_rows_held=True))
         missing = [
             {"connection_id": connection_id, "quickbooks_id": quickbooks_id}
             for connection_id in connection_ids
@@ -163,9 +173,6 @@ def _query(which: ColumnElement[bool]) -> Select[Any]:
     unseen = select(OldId.quickbooks_id).where(
         OldId.connection_id == Invoice.connection_id, OldId.quickbooks_id == Invoice.quickbooks_id
     )
-    delivered = select(Document.invoice_id).where(
-        Document.invoice_id == Invoice.id, Document.seen_at.is_not(None)
-    )
     return (
         select(
             Invoice.id,
@@ -178,13 +185,21 @@ def _query(which: ColumnElement[bool]) -> Select[Any]:
             Invoice.buyer_emails,
             Invoice.adopted,
             Invoice.adopted_as,
-            delivered.exists(),
+            _delivered(),
             and_(Connection.adopted_at.is_not(None), ~Invoice.old_rows_held, ~unseen.exists()),
         )
         .join(Connection, Connection.id == Invoice.connection_id)
         .where(which)
         .order_by(Invoice.id)
     )
+
+
+def _delivered() -> ColumnElement[bool]:
+    """A condition: the document of an invoice was seen in Infactor's own database."""
+    seen = select(Document.invoice_id).where(
+        Document.invoice_id == Invoice.id, Document.seen_at.is_not(None)
+    )
+    return seen.exists()
 
 
 def _new(rows: Any, given: set[str]) -> Iterator[Concerned]:
@@ -196,5 +211,7 @@ def _new(rows: Any, given: set[str]) -> Iterator[Concerned]:
 
 def taken(session: Session, row_ids: Collection[str]) -> set[str]:
     """Return those of these rows that are the document of any company's invoice."""
-    found = session.scalars(select(Invoice.adopted).where(Invoice.adopted.in_(row_ids)))
+    found: set[str | None] = set()
+    for ids in chunked(sorted(row_ids)):
+        found |= set(session.scalars(select(Invoice.adopted).where(Invoice.adopted.in_(ids))))
     return {row_id for row_id in found if row_id is not None}

@@ -179,6 +179,7 @@ def test_a_refresh_leaves_identity_constants_and_workflow_alone() -> None:
         ({"state": "invoice_created"}, None, "refresh"),
         ({"state": "invoice_created"}, RuleCode.PAID, "withdraw"),
         (WITHDRAWN, None, "restore"),
+        (WITHDRAWN, RuleCode.PAID, "unchanged"),
     ],
 )
 def test_what_is_written_after_a_hand_over_is_in_the_new_suppliers_name(
@@ -191,6 +192,42 @@ def test_what_is_written_after_a_hand_over_is_in_the_new_suppliers_name(
     assert decision.document is not None
     assert decision.document["supplierEmail"] == "s@example.com"
     assert "F" not in (decision.document["supplierName"], decision.document["supplierAddress"])
+
+
+@pytest.mark.parametrize("hold", [None, RuleCode.PAID])
+def test_what_is_in_the_new_suppliers_name_already_is_not_written_again(
+    hold: RuleCode | None,
+) -> None:
+    there = a_document(**(WITHDRAWN if hold else {}))
+    assert decide(there, a_document(), hold, handed_over=True) == Decision(Action.UNCHANGED)
+
+
+@pytest.mark.parametrize(
+    ("current", "hold", "withdraw", "action", "state"),
+    [
+        (None, None, True, "hold", None),
+        (None, RuleCode.DELETED, True, "hold", None),
+        ({"state": "invoice_created"}, None, True, "unchanged", None),
+        ({"state": "invoice_created"}, RuleCode.DELETED, True, "withdraw", "invoice_rejected"),
+        ({"state": "invoice_created"}, RuleCode.DELETED, False, "unchanged", None),
+        (WITHDRAWN, RuleCode.DELETED, True, "unchanged", None),
+        (WITHDRAWN, None, True, "unchanged", None),
+        ({"state": "ifactor_prepaid"}, RuleCode.DELETED, True, "frozen", None),
+    ],
+)
+def test_an_invoice_of_which_no_content_is_known_is_withdrawn_and_nothing_else(
+    current: dict[str, Any] | None,
+    hold: RuleCode | None,
+    withdraw: bool,
+    action: str,
+    state: str | None,
+) -> None:
+    there = None if current is None else a_document(**current)
+    decision = decide(there, None, hold, withdraw=withdraw, handed_over=True)
+
+    assert decision.action.value == action
+    assert (decision.document or {}).get("state") == state
+    assert decision.changed == ()
 
 
 @pytest.mark.parametrize("theirs", [{"state": "ifactor_prepaid"}, BY_THE_BUYER])

@@ -347,6 +347,29 @@ def test_a_row_that_comes_while_its_invoice_may_be_delivered_is_held_first() -> 
     assert listed(found) == [(FIRST, "came after the first check, and is adopted at the next one")]
 
 
+@pytest.mark.parametrize(
+    ("known", "held"),
+    [
+        ([{}], {"145"}),
+        ([{"delivered": True}], set()),
+        ([{"own_document": True}], set()),
+        ([{"delivered": True}, {"invoice_id": OTHERS}], {"145"}),
+    ],
+)
+def test_an_unexplained_row_holds_its_id_unless_each_invoice_has_its_document(
+    known: list[dict[str, Any]], held: set[str]
+) -> None:
+    found = match([an_invoice(**one) for one in known], [a_row(invoiceNo="77")])
+    assert found.held == held
+
+
+@pytest.mark.parametrize("state", [*State, "no_such_state"])
+def test_what_was_adopted_before_holds_its_id_for_as_long_as_it_can_go_on(state: str) -> None:
+    found = match([an_invoice()], [a_row(invoiceNo="77", qbkRevision=3, state=state)])
+    assert found.held == (frozenset() if state in ENDED else {"145"})
+    assert listed(found) == [(FIRST, "another DocNumber than the invoice with this Id")]
+
+
 def test_an_unexplained_row_holds_the_id_of_an_adopted_one_too() -> None:
     found = match([an_invoice()], [a_row(FIRST), a_row(SECOND, invoiceNo="77")])
     assert (adopted(found), found.held) == ({OURS: FIRST}, {"145"})

@@ -17,6 +17,7 @@ from service.database.tables import AuditEntry, Connection, Invoice, OldId
 from service.errors import ConfigurationError, InfactorAway
 from service.kit import tracing
 from service.kit.clock import now
+from service.operations.forget import forget_company
 from service.simulator.app import RunningSimulator
 from service.store import connection_lifecycle, connections, forgetting, old_rows
 from tests.servers import away, free_port
@@ -131,7 +132,6 @@ def test_rows_are_adopted_and_what_nobody_explains_holds_its_id(
         {"source": "manual"},
         {"source": "QuickBooks Online"},
         {"source": None},
-        {"qbkRevision": 3},
         {"_id": "qbk-aaaaaaaaaaaaaaaaaaaaaaaaaa"},
     ],
 )
@@ -560,3 +560,70 @@ def test_an_adopted_row_that_is_gone_is_not_made_again(delivering: Delivering) -
     delivering.arrive(an_invoice(DocNumber="5"))
     assert delivering.infactors.invoices.count_documents({}) == 0
     assert ("document", "critical", "there", "gone") in delivering.findings()
+
+
+@pytest.mark.both_databases("the statements are its own")
+def test_a_row_that_holds_another_companys_invoice_does_not_keep_a_paid_one_offered(
+    delivering: Delivering,
+) -> None:
+    """Both companies of the supplier have an invoice with the row's Id."""
+    world = delivering.world
+    first = world.connection_id
+    delivering.arrive(an_invoice("1"))
+    import_rows(delivering.infactors, a_row("1", invoiceNo="999"))
+    second = world.connect(OTHER_REALM)
+    world.put("Customer", worlds.a_customer(), realm=OTHER_REALM)
+    world.put("Invoice", an_invoice("1", DocNumber="B-1"), realm=OTHER_REALM)
+    world.backfill()
+    delivering.deliver()
+    assert outcome(world) == {(first, "1"): (None, False), (second, "1"): (None, True)}
+    world.connection_id = first
+    delivering.arrive(an_invoice("1", Balance=0.0))
+    assert delivering.state()[0] == "invoice_rejected"
+
+
+def test_a_row_does_not_keep_offered_what_was_paid_while_its_company_was_forgotten(
+    delivering: Delivering,
+) -> None:
+    """Nothing was delivered of the invoice as it is recorded now, but its document is there."""
+    world = delivering.world
+    delivering.arrive(an_invoice("1"))
+    forget_company(world.services, world.connection_id, "cli:me")
+    import_rows(delivering.infactors, a_row("1", invoiceNo="999"))
+    world.reconnect()
+    world.arrive(an_invoice("1", Balance=0.0))
+    delivering.deliver()
+    delivering.deliver()
+    assert delivering.state()[0] == "invoice_rejected"
+
+
+def test_a_row_that_a_forgotten_invoice_had_is_its_document_again_when_it_comes_back(
+    delivering: Delivering,
+) -> None:
+    """Else the invoice would be offered twice."""
+    world = delivering.world
+    (row,) = import_rows(delivering.infactors, a_row("1"))
+    delivering.arrive(an_invoice("1"))
+    forget_company(world.services, world.connection_id, "cli:me")
+    world.reconnect()
+    world.arrive(an_invoice("1", Balance=0.0))
+    delivering.deliver()
+    delivering.deliver()
+    assert mine(world) == {"1": (row, False)}
+    documents = {str(d["_id"]): d["state"] for d in delivering.infactors.invoices.find()}
+    assert documents == {row: "invoice_rejected"}
+
+
+def test_a_row_that_another_companys_invoice_has_is_none_that_could_hold_anything(
+    delivering: Delivering,
+) -> None:
+    world = delivering.world
+    import_rows(delivering.infactors, a_row("1"))
+    delivering.arrive(an_invoice("1"))
+    world.connect(OTHER_REALM)
+    world.put("Customer", worlds.a_customer(), realm=OTHER_REALM)
+    world.put("Invoice", an_invoice("1", DocNumber="B-1"), realm=OTHER_REALM)
+    world.backfill()
+    delivering.deliver()
+    assert mine(world) == {"1": (None, False)}
+    assert delivering.infactors.invoices.count_documents({}) == 2

@@ -317,3 +317,27 @@ def test_a_withdrawn_document_that_is_gone_is_not_made_again(delivering: Deliver
     assert delivering.document() is None
     with delivering.world.services.database.read() as session:
         assert session.get_one(Document, invoice_id(REALM, "1")).state == "invoice_rejected"
+
+
+@pytest.mark.parametrize("ended", ["completed", "ifactor_rejected", "invoice_rejected"])
+def test_a_document_that_is_offered_again_after_its_end_is_delivered_again(
+    delivering: Delivering, ended: str
+) -> None:
+    """Infactor's database was restored from a backup; no poll looks at what had ended."""
+    delivering.world.signal_nothing()
+    delivered(delivering, 1)
+    delivering.decide(state=ended)
+    delivering.poll()
+    delivering.deliver()
+    delivering.decide(state="invoice_created")
+    delivering.poll()
+    assert delivering.last_seen().state == ended
+    found = compare(delivering.world, fix=True)["infactor_fixed"]
+    assert [(one["kind"], one["there"]) for one in found] == [
+        ("edited by hand", "Approval Awaited")
+    ]
+    delivering.arrive(an_invoice("1", Balance=0.0))
+    assert delivering.last_seen().state == "invoice_rejected"
+    assert delivering.last_seen().withdrawn
+    assert delivering.state()[0] == "invoice_rejected"
+    assert compare(delivering.world)["infactor"] == []

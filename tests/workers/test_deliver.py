@@ -8,6 +8,7 @@ from pymongo.database import Database
 from sqlalchemy import text
 
 from service.kit import tracing
+from service.kit.clock import now
 from service.simulator.app import RunningSimulator
 from tests.traces import collecting
 from tests.workers.conftest import connected
@@ -350,6 +351,25 @@ def test_a_unique_index_of_infactors_own_refuses_one_document_and_names_itself(
     delivering.arrive(an_invoice("2", DocNumber="7"))
     assert "one_number" in (delivering.record("2").delivery.error or "")
     assert (delivering.document("2") or {})["invoiceNo"] == "9"
+
+
+@pytest.mark.both_databases("the statements are its own")
+def test_a_withdrawal_does_not_wait_because_an_earlier_revision_was_refused(
+    delivering: Delivering,
+) -> None:
+    world = delivering.world
+    delivering.infactors.invoices.create_index("invoiceNo", unique=True, name="one_number")
+    delivering.arrive(an_invoice("1", DocNumber="7"))
+    delivering.arrive(an_invoice("2", DocNumber="8"))
+    delivering.arrive(an_invoice("2", DocNumber="7"))
+    refused = delivering.record("2").delivery
+    assert refused.error is not None
+    assert refused.due_at is not None
+    assert refused.due_at > now()
+    world.arrive(an_invoice("2", DocNumber="7", Balance=0.0))
+    deliver_company(world.services, world.connection_id)
+    assert delivering.state("2")[0] == "invoice_rejected"
+    assert delivering.record("2").delivery.error is None
 
 
 def test_with_withdraw_off_workflow_fields_are_left_alone(

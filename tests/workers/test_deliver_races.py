@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select
 
-from service.database.tables import DeliveryState, Document, Invoice
+from service.database.tables import DeliveryState, Document, Invoice, Receipt, Revision
 from service.infactor.collection import DeliveryResult, InvoiceCollection
 from service.infactor.mongo import InfactorDatabase
 from service.kit import exact_json
@@ -277,6 +277,20 @@ def test_what_was_paid_while_its_company_was_forgotten_is_withdrawn_when_it_come
     delivering.deliver()
     assert delivering.state()[0] == "invoice_rejected"
     assert delivering.receipts() == [(2, "withdrawn", "invoice_rejected")]
+
+
+def test_an_approved_document_of_the_same_revision_is_not_our_own_where_the_invoice_is_held(
+    delivering: Delivering,
+) -> None:
+    """Our record was restored from a backup of before the invoice, which is paid by now."""
+    delivering.arrive(an_invoice())
+    delivering.decide(state="invoice_accepted")
+    with delivering.world.services.database.write() as session:
+        for table in (Revision, Receipt, DeliveryState, Document, Invoice):
+            session.execute(delete(table))
+    delivering.arrive(an_invoice(Balance=0.0))
+    assert delivering.findings() == [("invoice", "critical", None, "paid")]
+    assert delivering.receipts() == [(1, "frozen", "invoice_accepted")]
 
 
 def test_an_approved_document_of_the_same_revision_is_not_taken_for_our_own(

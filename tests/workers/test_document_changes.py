@@ -110,6 +110,62 @@ def test_a_document_is_astray_at_another_revision_than_the_one_delivered(
     assert change.astray == astray
 
 
+PAID = {
+    "qbkWithdrawn": "paid",
+    "buyerInvoiceRemark": "Automatic, from QuickBooks: paid, not a decision of your buyer",
+}
+
+
+@pytest.mark.parametrize(
+    ("state", "marks", "hold", "delivered", "withdraw", "told"),
+    [
+        ("invoice_created", {}, "paid", 3, True, True),
+        ("invoice_created", {}, "paid", 3, False, False),
+        ("invoice_created", {}, "paid", 2, True, False),  # the delivery is on its way
+        ("invoice_created", {}, None, 3, True, False),
+        ("invoice_rejected", PAID, None, 3, True, True),
+        ("invoice_rejected", PAID, None, 3, False, False),
+        ("invoice_rejected", PAID, "paid", 3, True, False),
+        ("invoice_rejected", {}, None, 3, True, False),  # by the buyer
+        ("invoice_accepted", PAID, "paid", 3, True, False),
+    ],
+)
+def test_a_document_contradicts_the_hold_by_which_it_was_delivered(
+    state: str, marks: dict[str, str], hold: str | None, delivered: int, withdraw: bool, told: bool
+) -> None:
+    change = DocumentChange(
+        invoice=Invoice(
+            id="qbk-1",
+            hold=hold,
+            revision=3,
+            sought="buyer\n1",
+            delivery=DeliveryState(delivered_revision=delivered),
+        ),
+        before=None,
+        after=DocumentState(state=state, revision=3, marks=marks),
+        withdrawn=None,
+    )
+    assert change.contradicts_hold(withdraw=withdraw) == told
+
+
+@pytest.mark.parametrize(
+    ("state", "marks", "hold", "told"),
+    [("invoice_rejected", PAID, None, False), ("invoice_created", {}, "paid", True)],
+)
+def test_what_is_not_read_since_it_was_handed_over_is_withdrawn_and_never_offered_again(
+    state: str, marks: dict[str, str], hold: str | None, told: bool
+) -> None:
+    """Else each poll would ask for its delivery, which offers nothing, for ever."""
+    delivered = DeliveryState(delivered_revision=3)
+    change = DocumentChange(
+        invoice=Invoice(id="qbk-1", hold=hold, revision=3, sought="", delivery=delivered),
+        before=None,
+        after=DocumentState(state=state, revision=3, marks=marks),
+        withdrawn=None,
+    )
+    assert change.contradicts_hold(withdraw=True) == told
+
+
 @pytest.mark.both_databases("the statements are its own")
 def test_a_withdrawn_invoice_that_moves_on_is_critical_until_it_is_back(
     delivering: Delivering,

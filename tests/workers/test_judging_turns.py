@@ -10,15 +10,25 @@ from service.store import judging_queue
 from tests.copies import copy_row
 from tests.servers import wait_until
 from tests.workers.world import REALM, World, an_invoice, asked_for, with_settings
+from workers import rejudging
 from workers.process import working
 from workers.rejudging import basis_of, judge_company
 
-TWO_PAGES = 1_100
+PAGE = 100
+TWO_PAGES = 110
 
 
 @pytest.fixture
-def large(world: World) -> World:
-    """A world whose company has two pages of invoices to judge, all offered; n is due on each."""
+def large(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world whose company has two pages of invoices to judge, all offered; n is due on each.
+
+    A page is of 100, where a real one of 1,000 takes seconds.
+    """
+    monkeypatch.setattr(rejudging, "_PAGE", PAGE)
+    return with_two_pages(world, TWO_PAGES)
+
+
+def with_two_pages(world: World, invoices: int) -> World:
     world.arrive(an_invoice("1", TotalAmt=1.0, Balance=1.0))
     own = {
         "id": "'qbk-copy-' || n",
@@ -28,7 +38,7 @@ def large(world: World) -> World:
     }
     with world.services.database.write() as session:
         for table in (Invoice, Document):
-            copy_row(session, table, (2, TWO_PAGES), own)
+            copy_row(session, table, (2, invoices), own)
     world.services.jobs.broker.flush_all()
     return world
 
@@ -76,7 +86,8 @@ def test_what_is_asked_for_meanwhile_waits_for_no_more_than_a_turn(large: World)
         assert judging_queue.asked(session, large.connection_id, 1) == []
 
 
-def test_the_largest_that_are_offered_are_withdrawn_first(large: World) -> None:
+def test_the_largest_that_are_offered_are_withdrawn_first(world: World) -> None:
+    large, invoices = with_two_pages(world, 1_100), 1_100  # of pages as they are
     with_settings(large, infactor_rules=parse_changes("unproven=hold"))
     with large.services.database.write() as session:
         session.execute(update(Connection).values(proved_at=None))
@@ -89,7 +100,7 @@ def test_the_largest_that_are_offered_are_withdrawn_first(large: World) -> None:
             .where(Revision.hold == "unproven")
             .order_by(Revision.sequence)
         ).all()
-        assert session.scalar(select(func.count()).select_from(held.subquery())) == TWO_PAGES
+        assert session.scalar(select(func.count()).select_from(held.subquery())) == invoices
     # A page in one transaction: the smallest hundred came after it, though their ids come first.
     assert min(in_order[:1_000]) == 101
     assert max(in_order[1_000:]) == 100

@@ -13,7 +13,7 @@ from tests.databases import is_waited_for
 from tests.servers import wait_until
 from tests.store.delivery_rows import DeliveryRows
 from tests.workers.delivering import Delivering
-from tests.workers.world import World, a_customer, an_invoice
+from tests.workers.world import World, a_customer, an_invoice, with_settings
 from workers.delivery import poll
 from workers.delivery.circuit import reaching_infactor
 from workers.delivery.poll import note_changes, poll_buyers, poll_documents, read_page
@@ -266,3 +266,36 @@ def test_what_was_approved_keeps_its_address_whoever_registers(
     poll_buyers(delivering.world.services)
     delivering.deliver()
     assert (delivering.document() or {})["buyerEmail"] == "buyer@example.com"
+
+
+@pytest.mark.both_databases("the statements are its own")
+def test_what_was_paid_while_withdrawals_were_off_is_withdrawn_once_they_are_on(
+    delivering: Delivering,
+) -> None:
+    """And what was withdrawn before is offered again, if its payment was undone since."""
+    world = delivering.world
+    delivering.arrive(an_invoice("1"))
+    delivering.arrive(an_invoice("2"))
+    delivering.arrive(an_invoice("2", Balance=0.0))
+    with_settings(world, infactor_withdraw=False)
+    delivering.arrive(an_invoice("1", Balance=0.0))
+    delivering.arrive(an_invoice("2"))
+    delivering.poll()
+    delivering.deliver()
+    assert [delivering.state(number)[0] for number in ("1", "2")] == [
+        "invoice_created",
+        "invoice_rejected",
+    ]
+    with_settings(world, infactor_withdraw=True)
+    for _ in range(2):
+        delivering.poll()
+        delivering.deliver()
+    assert [delivering.state(number)[0] for number in ("1", "2")] == [
+        "invoice_rejected",
+        "invoice_created",
+    ]
+    assert [outcome for _, outcome, _ in delivering.receipts("1")] == [
+        "created",
+        "unchanged",
+        "withdrawn",
+    ]

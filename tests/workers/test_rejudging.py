@@ -129,3 +129,18 @@ def test_a_company_is_judged_once_for_each_day_and_each_set_of_rules(world: Worl
     with_settings(world, infactor_timezone="Pacific/Kiritimati")
     ahead = (now() + timedelta(hours=14)).date().isoformat()
     assert judged_by(world.services.settings) == f"{key.split()[0]} {ahead}"
+
+
+def test_another_currency_judges_what_is_recorded_without_a_read(delivering: Delivering) -> None:
+    world = delivering.world
+    delivering.arrive(an_invoice("1", CurrencyRef={"value": "USD"}))
+    judge_company(world.services, world.connection_id)
+    reads = world.calls()
+    with_settings(world, infactor_currency="EUR")
+    ask_for_judging(world.services)
+    assert ("judge_company", world.connection_id) in asked_for(world.services.jobs.broker)
+    judge_company(world.services, world.connection_id)
+    delivering.deliver()
+    assert world.calls() == reads
+    assert delivering.record().hold == "currency"
+    assert delivering.state()[0] == "invoice_rejected"

@@ -18,7 +18,7 @@ from service.errors import ConfigurationError
 from service.infactor.mapping import addresses
 from service.infactor.old_import import matching, reader
 from service.infactor.old_import.matching import OldRows, RecordedInvoice, Row
-from service.infactor.old_import.values import id_of, row_id, shown, text
+from service.infactor.old_import.values import id_of, row_id, shown, text, was_adopted
 from service.infactor.wording import status
 from service.kit.clock import now
 from service.kit.text import one_line
@@ -90,7 +90,7 @@ def adopt_for_supplier(services: Services, supplier_id: int, actor: str | None =
             connections.lock(session, connection_id)
         found = old.match(session)
         old_rows.adopt(session, {i: _ids(row) for i, row in found.adopted.items()})
-        old_rows.hold(session, old.companies, found.held, now())
+        old_rows.hold(session, old.companies, found.held, now(), offered=old.own)
         _keep_findings(session, old, found)
         if actor is not None:
             details = {"supplier": supplier_id, **_counts(found)}
@@ -203,6 +203,7 @@ def _read_old_import(
         companies = sorted(connection.id for connection in found)
         adopted = old_rows.adopted_by(session, companies) if adopted_too else {}
     rows = reader.old_rows(services.infactor, owner.email) if owner else []
+    rows = _nobodys(services, rows)
     known = {row_id(row) for row in rows}
     rows += reader.rows_by_id(services.infactor, adopted.keys() - known)
     known |= {row_id(row) for row in rows}
@@ -212,6 +213,14 @@ def _read_old_import(
     own = frozenset(reader.own_documents(services.infactor, ids))
     gone = {number: name for number, name in adopted.items() if number not in known}
     return replace(old, own=own, gone=gone)
+
+
+def _nobodys(services: Services, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out the rows that an invoice has adopted and that were delivered since."""
+    delivered = [i for row in rows if was_adopted(row) and (i := row_id(row)) is not None]
+    with services.database.read() as session:
+        taken = old_rows.taken(session, delivered)
+    return [row for row in rows if not (was_adopted(row) and row_id(row) in taken)]
 
 
 def _ids(row: Row) -> tuple[str, str | None]:

@@ -347,10 +347,12 @@ class DeliveryResults:
         sent = delivery.invoice
         # A decided document keeps its balance, currency and supplier of that time.
         decided = delivery.seen if action is Action.FROZEN else None
+        # Of an invoice that is not read anew for its company's supplier, nothing says who that is.
+        named = delivery.seen if delivery.order.mapped is None else decided
         return {
             "invoice_id": sent.id,
             "connection_id": sent.connection_id,
-            "supplier_id": (decided or self._company).supplier_id,
+            "supplier_id": (named or self._company).supplier_id,
             **_content(delivery, result),
             "revision": sent.revision,
             "written_at": self._at,
@@ -361,8 +363,9 @@ class DeliveryResults:
         }
 
     def _note_change(self, delivery: Delivery, result: DeliveryResult) -> None:
-        if delivery.order.mapped is None:
-            return
+        mapped = delivery.order.mapped
+        if mapped is None and not delivery.invoice.deleted:
+            return  # until it is read nobody knows what has changed
         if result.action is Action.CREATE and delivery.seen is None:
             return  # nothing was there that could have changed, or of which anything was found
         after = _state_after(result)
@@ -376,7 +379,10 @@ class DeliveryResults:
         self._changes.append(change)
         self._changed[delivery.invoice.id] = (
             changed_after_approval(
-                change, result.before, delivery.order.mapped.exact, self._settings.infactor_currency
+                change,
+                result.before,
+                mapped.exact if mapped else None,
+                self._settings.infactor_currency,
             )
             if result.action is Action.FROZEN and result.before is not None
             else []
@@ -429,7 +435,7 @@ def _is_our_move(seen: Document | None, result: DeliveryResult) -> bool:
 def _action(delivery: Delivery, result: DeliveryResult, *, withdraw: bool) -> Action:
     """Return what was done. If the answer was lost, derive it from the document seen before."""
     order, seen = delivery.order, delivery.seen
-    if not result.repeated or order.mapped is None:
+    if not result.repeated:
         return result.action
     return decide(
         seen.document if seen else None,
@@ -454,7 +460,8 @@ def _content(delivery: Delivery, result: DeliveryResult) -> dict[str, Any]:
         return {**columns_of(order.mapped), **own}
     # What was last seen is what is there, unless the answer to a write in between was lost.
     there = (result.before or {}).get(REVISION)
-    was_seen = result.action is Action.UNCHANGED and seen is not None and seen.revision == there
+    untouched = result.action is Action.UNCHANGED and result.after is result.before
+    was_seen = untouched and seen is not None and seen.revision == there
     found = seen.document if seen is not None and was_seen else from_bson(result.after)
     kept = {name: value for name, value in found.items() if name not in ("_id", REVISION)}
     return columns_of(kept | {"state": result.state})

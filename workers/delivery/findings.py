@@ -14,9 +14,10 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.database.tables import Document, Invoice
-from service.domain import APPROVED, FindingKind, RuleCode, Severity, State
+from service.domain import APPROVED, Action, FindingKind, RuleCode, Severity, State
 from service.infactor.collection import DocumentState, marks_of
 from service.infactor.deviations import OVER, DecisionBasis, deviations, text_of
+from service.infactor.document_lifecycle import action_of, is_withdrawn
 from service.infactor.mongo import from_bson, to_bson
 from service.infactor.rules.catalogue import CATALOGUE, public
 from service.infactor.rules.judge import reasons_of
@@ -76,6 +77,23 @@ class DocumentChange:
             and self.after.revision != self.before.revision
             and self.invoice.delivered_revision >= self.invoice.revision
         )
+
+    def contradicts_hold(self, *, withdraw: bool) -> bool:
+        """Return whether it is offered though held, or withdrawn by us and not held any more, by
+        what was delivered last; `withdraw` as for `document_lifecycle.decide`.
+
+        So it is once withdrawals are switched on again.
+        """
+        if self.after is None or self.invoice.delivered_revision < self.invoice.revision:
+            return False
+        document = {**self.after.marks, "state": self.after.state}
+        hold = RuleCode(self.invoice.hold) if self.invoice.hold else None
+        action = action_of(
+            self.after.state, hold, withdrawn=is_withdrawn(document), withdraw=withdraw
+        )
+        # What is not read anew since it was handed over, so is not mapped, cannot be offered again.
+        restorable = self.invoice.sought != ""
+        return action is Action.WITHDRAW or (action is Action.RESTORE and restorable)
 
     @property
     def approved(self) -> bool:

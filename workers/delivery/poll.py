@@ -70,6 +70,7 @@ def note_changes(
         known_missing = findings.open_of(
             session, FindingKind.MISSING, [invoice.id for invoice, _ in page]
         )
+    withdraw = services.settings.infactor_withdraw
     changes = [_change(i, seen, states.get(key_of(i))) for i, seen in page]
     news = [
         change
@@ -78,10 +79,11 @@ def note_changes(
         or change.moved
         or change.marked
         or change.astray
+        or change.contradicts_hold(withdraw=withdraw)
     ]
     for connection_id, those in _by_company(news, lambda change: change.invoice):
         with services.database.write() as session:
-            is_due = _note(session, connection_id, those, now())
+            is_due = _note(session, connection_id, those, now(), withdraw=withdraw)
         if is_due:
             services.jobs.deliver(connection_id)
 
@@ -106,24 +108,31 @@ def _change(invoice: Invoice, seen: Document, after: DocumentState | None) -> Do
 
 
 def _note(
-    session: Session, connection_id: str, news: Sequence[DocumentChange], at: datetime
+    session: Session,
+    connection_id: str,
+    news: Sequence[DocumentChange],
+    at: datetime,
+    *,
+    withdraw: bool,
 ) -> bool:
     """Store a company's changes; return whether it now has something to deliver."""
     fresh = _still_news(session, connection_id, news)
     event_feed.tell(session, (decision(change) for change in fresh if change.moved), at)
     keep_changes(session, connection_id, fresh, at)
     again = [change for change in fresh if change.moved or change.astray]
-    # A document that is undecided again may be at the recorded revision and still differ from it.
-    anew = [change.invoice.id for change in again if change.moved and change.undecided]
+    # These may be, or are, at the recorded revision and still differ from it.
+    anew = [change for change in fresh if change.moved and change.undecided]
+    anew += [one for one in fresh if not one.moved and one.contradicts_hold(withdraw=withdraw)]
     for change in fresh:
         _log(change)
         if change.before and change.after and (change.moved or change.marked):
             rest = {n: v for n, v in change.before.document.items() if n not in MARKS}
             document = {**rest, **change.after.marks, "state": change.after.state}
             documents.note(session, change.invoice.id, columns_of(document), at)
-    infactor_outbox.deliver_as_new_revision(session, anew)
-    infactor_outbox.deliver_again(session, [i for c in again if (i := c.invoice.id) not in anew])
-    return bool(again)
+    of_anew = [change.invoice.id for change in anew]
+    infactor_outbox.deliver_as_new_revision(session, of_anew)
+    infactor_outbox.deliver_again(session, [i for c in again if (i := c.invoice.id) not in of_anew])
+    return bool(again or anew)
 
 
 def _still_news(

@@ -498,7 +498,7 @@ class InvoiceBatch:
         decisions = {row.id: self._decide(row, current.get(row.id)) for row in rows}
         if not self._rows.settings.delivers:  # else the deliveries store what Infactor has
             documents = [
-                self._document_row(row, document, decisions[row.id].action)
+                self._document_row(row, current.get(row.id), document, decisions[row.id].action)
                 for row in rows
                 if (document := decisions[row.id].document) is not None
             ]
@@ -506,12 +506,18 @@ class InvoiceBatch:
         return {invoice_id: decision.action for invoice_id, decision in decisions.items()}
 
     def _document_row(
-        self, row: InvoiceRow, document: Mapping[str, Any], action: Action
+        self,
+        row: InvoiceRow,
+        current: LockedDocument | None,
+        document: Mapping[str, Any],
+        action: Action,
     ) -> dict[str, Any]:
+        # What is not read anew stays in the name in which it is.
+        named = current if row.mapped is None else None
         written = {
             "invoice_id": row.id,
             "connection_id": row.connection_id,
-            "supplier_id": self._company.supplier_id,
+            "supplier_id": (named or self._company).supplier_id,
             **columns_of(document),
             "currency": row.currency,
             "revision": row.revision,
@@ -522,8 +528,6 @@ class InvoiceBatch:
         return written
 
     def _decide(self, row: InvoiceRow, current: LockedDocument | None) -> Decision:
-        if row.mapped is None:  # deleted before it was ever read
-            return Decision(Action.HOLD)
         return document_lifecycle.decide(
             current.document if current else None,
             row.mapped,

@@ -1,22 +1,24 @@
 """Backfill: reads every invoice of a company, oldest change first, a checkpointed page a step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 from sqlalchemy.orm import Session
 
-from service.database.tables import ReconcileCursor, Run, Tally
+from service.database.tables import DifferenceRow, ReconcileCursor, Run, Tally
 from service.domain import RevisionCause, RunCause, RunState
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.store import connections, invoices, judging_queue, runs, watermarks
 from workers.company import CompanyContext, note_success
+from workers.delivery.circuit import InfactorUnavailable
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import CustomerReads, read_invoices
 from workers.recording.outcome import add
 from workers.recording.record import Rehearsed, keep_failures, recording, rehearse
+from workers.runs import unrecorded
 
 log = structlog.get_logger(__name__)
 
@@ -115,6 +117,7 @@ def _compare(company: CompanyContext, run: Run, cursor: Cursor) -> bool:
     reconcile, which names or fixes it.
     """
     counted = company.api.count(queries.count("Invoice", run.since))
+    left_behind = _left_behind(company, run)
     with company.services.database.write() as session:
         recorded = invoices.count_recorded(session, company.connection_id, run.since)
         tally: Tally = {**run.tally, "counted": counted, "recorded": recorded}
@@ -126,6 +129,7 @@ def _compare(company: CompanyContext, run: Run, cursor: Cursor) -> bool:
             return True
         if not runs.finish(session, run, RunState.DONE, tally, difference, now()):
             return True  # somebody asked for more meanwhile
+        unrecorded.ask_for(session, company.connection_id, left_behind)
         _move_watermark(session, company.connection_id, run, cursor.since)
         if run.since is None and not difference:
             company.prove(session, run.fetch_number)
@@ -136,6 +140,17 @@ def _compare(company: CompanyContext, run: Run, cursor: Cursor) -> bool:
             runs.begin_reconcile(session, run.connection_id, RunCause(run.cause), order, now())
     log.info("backfill.ended", run=run.id, counted=counted, recorded=recorded)
     return False
+
+
+def _left_behind(company: CompanyContext, run: Run) -> Sequence[DifferenceRow]:
+    """Return what Infactor has of the company and a full run did not record."""
+    if run.since is not None or company.services.infactor is None:
+        return ()
+    try:
+        return unrecorded.find(company)
+    except InfactorUnavailable as e:
+        log.warning("backfill.infactor_not_asked", run=run.id, why=str(e))
+        return ()
 
 
 def _difference(counted: int, recorded: int, failed: int) -> str | None:

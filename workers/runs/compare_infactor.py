@@ -5,7 +5,7 @@ Leaves out invoices with a delivery due, and decided documents, which findings c
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
@@ -31,6 +31,7 @@ from workers.company import CompanyContext
 from workers.delivery.adoption import recorded_of
 from workers.delivery.circuit import InfactorUnavailable, reaching_infactor
 from workers.delivery.deliver import key_of, may_create
+from workers.runs import unrecorded
 
 _FIXABLE = frozenset(
     {DifferenceKind.MISSING, DifferenceKind.EDITED, DifferenceKind.BEHIND, DifferenceKind.AHEAD}
@@ -75,6 +76,7 @@ def step(company: CompanyContext, run: Run, order: ReconcileCursor, tally: Tally
         page = _page(company, place["after"])
         found = _ask(company, page)
         place = _onwards(page, away=isinstance(found, str))
+        more = _unrecorded(company) if place["done"] and not isinstance(found, str) else []
         order["infactor"] = place
         with company.services.database.write() as session:
             if isinstance(found, str):
@@ -83,6 +85,10 @@ def step(company: CompanyContext, run: Run, order: ReconcileCursor, tally: Tally
                 left = _still_so(session, company.connection_id, found)
                 _keep(session, tally, left, fix=order["fix"])
                 tally["infactor_compared"] = (tally["infactor_compared"] or 0) + len(page)
+            if isinstance(more, str):
+                tally["infactor"] = [*tally["infactor"], _not_compared(more)]
+            else:
+                _keep_unrecorded(session, company.connection_id, tally, more, fix=order["fix"])
             runs.checkpoint(session, run, order, tally)
         pages += 1
     if place["done"] and tally["infactor_fixed"]:
@@ -118,6 +124,28 @@ def _ask(
     return [*filter(None, single), *_doubled(page, doubles, currency)]
 
 
+def _unrecorded(company: CompanyContext) -> list[DifferenceRow] | str:
+    """Return the documents of which nothing is recorded, or why that is not known."""
+    try:
+        return unrecorded.find(company)
+    except InfactorUnavailable as e:
+        return str(e)
+
+
+def _keep_unrecorded(
+    session: Session,
+    connection_id: str,
+    tally: Tally,
+    found: list[DifferenceRow],
+    *,
+    fix: bool,
+) -> None:
+    where: Literal["infactor_fixed", "infactor"] = "infactor_fixed" if fix else "infactor"
+    tally[where] = [*tally[where], *found][:_MOST_NAMED]
+    if fix:
+        unrecorded.ask_for(session, connection_id, found)
+
+
 def _identities(
     page: Sequence[tuple[Invoice, Document | None]],
 ) -> tuple[list[str], list[str]]:
@@ -139,6 +167,9 @@ def _differs(
     state = state_of(there)
     if state.state != State.INVOICE_CREATED:
         return None
+    if seen is not None and seen.state != state.state:  # of a state that no poll looks at again
+        texts = (status(state.state), status(seen.state))
+        return InfactorDifference(invoice, seen, DifferenceKind.EDITED, *texts)
     delivered = seen.revision if seen else invoice.delivered_revision
     if state.revision != delivered:
         kind = DifferenceKind.BEHIND if state.revision < delivered else DifferenceKind.AHEAD

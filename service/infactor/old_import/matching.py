@@ -18,7 +18,11 @@ never adopted.
 All other rows are listed each time, and never changed:
 
 - A row that nobody can explain holds its Id: what we create under that Id could be an invoice that
-  is offered there already. It holds no invoice that was delivered before the row turned up.
+  is offered there already. It holds no invoice that was delivered before the row turned up, or
+  has a document of our own all the same, whatever other invoice of that Id it holds.
+- A row that was adopted before by an invoice which was forgotten since, or lost with a restored
+  backup, is matched like any other, so that its invoice is not offered twice when it comes back.
+  It holds nothing once it has ended.
 - A copy holds nothing: its invoice is in Infactor already, as the adopted row or our own document.
   But while a copy can be approved or paid, a lender may pay twice for one invoice. Only Infactor's
   staff can end that, so it is reported for as long as the copy exists.
@@ -33,7 +37,15 @@ from typing import Any
 from service.domain import State
 from service.infactor.buyers import same_name
 from service.infactor.money import round_to_minor_unit
-from service.infactor.old_import.values import amount, id_of, mails, row_id, same_number, text
+from service.infactor.old_import.values import (
+    amount,
+    id_of,
+    mails,
+    row_id,
+    same_number,
+    text,
+    was_adopted,
+)
 
 Row = Mapping[str, Any]
 """A row as the database has it: any field may be missing, or of any type."""
@@ -208,11 +220,11 @@ class _Matching:
     def _hold(self, row: Row, why: str) -> None:
         self.unexplained.append((row, why))
         quickbooks_id = id_of(row)
-        if quickbooks_id is None:
+        if quickbooks_id is None or (was_adopted(row) and not can_go_on(row)):
             return
         candidates = self._by_id.get(quickbooks_id, [])
         # Where each has its document already, a delivery offers nothing anew, and may withdraw.
-        if not candidates or not all(one.delivered for one in candidates):
+        if not candidates or not all(one.delivered or one.own_document for one in candidates):
             self.held.add(quickbooks_id)
 
 

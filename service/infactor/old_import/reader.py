@@ -1,4 +1,7 @@
-"""Reads the rows of Infactor's own old QuickBooks import from its database."""
+"""Reads the rows of Infactor's own old QuickBooks import from its database.
+
+Those that were adopted have our revision, too: whoever asks knows which still are somebody's.
+"""
 
 from collections.abc import Collection
 from typing import Any
@@ -6,6 +9,7 @@ from typing import Any
 import pymongo
 from bson import ObjectId
 
+from service.infactor.collection import REVISION
 from service.infactor.mongo import InfactorDatabase, infactors_errors
 
 # Infactor's collection has no index: each call scans all of it, a million rows in seconds. A server
@@ -24,6 +28,7 @@ _FIELDS = (
     "contactName",
     "state",
     "created",
+    REVISION,
 )
 _PROJECTION = dict.fromkeys(_FIELDS, 1)
 
@@ -39,7 +44,6 @@ def old_rows(
         "supplierEmail": supplier_email,
         "source": {"$regex": "^quickbooks?$", "$options": "i"},
         "qbkInvoiceId": {"$exists": True},
-        "qbkRevision": {"$exists": False},
         # Ours, after Infactor's form for new invoices has removed the revision.
         "_id": {"$not": {"$regex": "^qbk-"}},
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from service.errors import Unmappable
 from service.infactor import quickbooks_records
+from service.infactor.collection import REVISION
 from service.infactor.mapping import addresses
 
 _ROW_ID = re.compile("[0-9a-f]{24}")
@@ -20,6 +21,11 @@ def row_id(row: Mapping[str, Any]) -> str | None:
     if isinstance(value, str | int | float) or not _ROW_ID.fullmatch(str(value)):
         return None
     return str(value)
+
+
+def was_adopted(row: Mapping[str, Any]) -> bool:
+    """Return whether we have written to the row, as an invoice's document."""
+    return REVISION in row
 
 
 def id_of(row: Mapping[str, Any]) -> str | None:
