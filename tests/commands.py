@@ -3,7 +3,8 @@
 A server that has imported everything once forks a child for each command (the standard library's
 `forkserver`): 0.05 s in place of 2 s. The child has the arguments, environment, folder and streams
 that a shell would have given it, and runs `service.cli.main.main`. What such a start cannot show
-(imports, warnings, the installed script) is tested with a real one, in tests/cli/test_start.py.
+(what it imports, above all) is tested with a real one, in tests/test_contracts.py
+and tests/cli/test_demo.py.
 """
 
 import mmap

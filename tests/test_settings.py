@@ -346,3 +346,16 @@ def test_no_secret_shows_in_a_print_of_the_settings():
     for secret in ("a-client-secret", NEEDED["SECRET_KEY"], "i" * 32, A_KEY, "hush"):
         assert secret not in repr(settings)
         assert secret not in str(settings.model_dump())
+
+
+@pytest.mark.parametrize("kind", ["ALERT", "EVENTS"])
+def test_whoever_has_an_address_without_a_secret_is_given_one_that_fits(kind: str):
+    given = {**NEEDED, f"{kind}_URL": "https://infactor.example.com/told"}
+    (line,) = problems_of(given)
+    assert line.startswith(f"{kind}_SECRET: missing; ")
+    settings_from({**given, f"{kind}_SECRET": line.rpartition("A fresh one: ")[2]})
+
+
+def test_what_infactor_knows_too_is_not_our_own_secret():
+    (line,) = problems_of({**NEEDED, "INFACTOR_SHARED_SECRET": NEEDED["SECRET_KEY"]})
+    assert line == "INFACTOR_SHARED_SECRET: must be another one than SECRET_KEY, which stays here"

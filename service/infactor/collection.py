@@ -19,7 +19,7 @@ from bson.errors import InvalidDocument
 from bson.raw_bson import RawBSONDocument
 from msgspec import Struct
 from pymongo import InsertOne, UpdateOne
-from pymongo.errors import BulkWriteError, DocumentTooLarge
+from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
 
 from service.domain import ENDED, Action, RuleCode, State
 from service.errors import InfactorAway
@@ -35,6 +35,8 @@ REVISION = "qbkRevision"
 # A document that changes between reading and writing more often than this has to wait.
 _MOST_ROUNDS = 3
 _DUPLICATE_KEY = 11000
+# The answer to a whole batch with one document in it that the client let through.
+_TOO_LARGE = 10334
 # Some versions write the collection before the index: "infactor.invoices.$_id_".
 _INDEX = re.compile(r"\bindex: (?:\S*\$)?(\S{1,127})(?:\s|$)")
 _LONGEST_STATE = 32
@@ -253,7 +255,7 @@ class InvoiceCollection:
         try:
             return self._send_and_see(writes)
         except (InvalidDocument, DocumentTooLarge):
-            # The client does not say which one; the others must not suffer.
+            # Neither client nor server says which one; the others must not suffer.
             return {key: made for write in writes for key, made in self._alone(write).items()}
 
     def _alone(self, write: _Write) -> dict[Key, DeliveryResult | DeliveryRefusal]:
@@ -298,6 +300,10 @@ class InvoiceCollection:
                 matched = e.details.get("nMatched", 0)
                 for error in e.details.get("writeErrors", []):
                     failed[writes[error["index"]].order.key] = error
+            except OperationFailure as e:
+                if e.code == _TOO_LARGE:
+                    raise DocumentTooLarge(str(e)) from None
+                raise
         refused = {
             key: DeliveryRefusal(f"Infactor's MongoDB refused it ({_why(error)})")
             for key, error in failed.items()

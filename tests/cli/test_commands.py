@@ -10,6 +10,7 @@ from sqlalchemy import delete
 
 from service.database.tables import Connection
 from tests import commands
+from tests.cli.columns import cells_of
 from tests.cli.place import Place, an_invoice
 from tests.journey.deployment import Deployment, deployed
 from tests.servers import PATIENCE, free_port, wait_until
@@ -129,6 +130,12 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(deployment: Deploy
     assert summary["dry_run"] is True
     assert summary["created"] == 1
     assert summary["estimate"]["invoices"] == 4
+    one = deployment.run("backfill", "--all", "--invoice", "4", "--dry-run")
+    buyer = ["Command Company", "C-4 (Id 4)", "Buyer", "10.50 USD"]
+    assert cells_of(one.stdout) == [
+        [*buyer, "duplicate", "off", "signal"],
+        [*buyer, "terms_too_long", "off", "signal"],
+    ]
     assert deployment.rows("invoices", "--held") == before
     deployment.sim("DELETE", f"/companies/{REALM}/Invoice/4")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from service.database.tables import FeedEvent
+from tests.cli.columns import cells_of
 from tests.cli.place import NOW, Place
 
 
@@ -72,6 +73,35 @@ def test_a_refused_event_is_seen_shown_sent_again_and_skipped(tmp_path: Path) ->
         ("skip event", {"feed_event": "event-2", "type": "connection.paused", "attempts": 3}),
         ("retry events", {"feed_event": "event-2"}),
     ]
+
+
+def test_the_table_names_what_waits_since_when_and_why(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    company = place.add_company("9341455000000001", "Bright Bakery")
+    refused = {"attempts": 3, "error": "answered 422", "due_at": NOW + timedelta(hours=1)}
+    with place.services() as services, services.database.write() as session:
+        session.add(an_event(1, company, **refused))
+        session.add(an_event(2, company))
+        session.add(an_event(3, "gone"))
+    first = [
+        *("event-1", "2026-11-22 09:37 UTC", "Bright Bakery", "connection.paused", company),
+        *("3", "2026-11-22 10:36 UTC", "answered 422"),
+    ]
+    listed = place.run("feed")
+    assert listed.returncode == 0
+    assert cells_of(listed.stdout) == [
+        first,
+        [
+            *("event-2", "2026-11-22 09:38 UTC", "Bright Bakery", "connection.paused", company),
+            *("0", "", ""),
+        ],
+        ["event-3", "2026-11-22 09:39 UTC", "gone", "connection.paused", "gone", "0", "", ""],
+    ]
+    assert cells_of(place.run("feed", "--refused").stdout) == [first]
+    assert place.run("feed", "--limit", "1").stderr == (
+        "EVENTS_URL is not set, so no event is sent.\n"
+        "These are the oldest 1. --limit shows more, --json all of them.\n"
+    )
 
 
 def test_what_the_listener_may_accept_later_is_skipped_only_when_asked_twice(

@@ -100,6 +100,27 @@ def test_a_company_that_waits_is_tried_again_at_once(deployment: Deployment) -> 
     assert actions(deployment)[-1] == ("retry", "Command Company")
 
 
+def test_what_cannot_be_tried_again_says_why_and_what_to_do(place: Place) -> None:
+    ended = place.add_company(REALM, "Bright Bakery", state="disconnected")
+    paused = place.add_company("9341455000000066", "Paused Bakery")
+    place.run("connections", "pause", "--connection", paused)
+    told = place.run("connections", "retry", "--supplier", "supplier@example.com")
+    assert (told.returncode, told.stdout) == (1, "")
+    assert sorted(told.stderr.splitlines()) == [
+        "Bright Bakery: there is no token left to try; its supplier has to connect again."
+        f" Send a new link: infactor-quickbooks connect-url --connection {ended}",
+        "Paused Bakery: paused by an operator. Resume it first: infactor-quickbooks connections"
+        f" resume --connection {paused}",
+    ]
+    printed = place.run("connections", "retry", "--connection", ended, "--json").stdout
+    assert json.loads(printed) == {
+        "connection": ended,
+        "company": "Bright Bakery",
+        "changed": False,
+        "error": "there is no token left to try; its supplier has to connect again",
+    }
+
+
 @pytest.mark.parametrize("code", ["6000", "3100"])
 def test_a_run_that_fails_is_not_waited_for_and_goes_on_when_it_is_asked_for_again(
     deployment: Deployment, code: str
@@ -195,6 +216,21 @@ def test_disconnect_gives_the_tokens_back_and_keeps_the_invoices(deployment: Dep
     ]
 
 
+def test_what_quickbooks_does_not_confirm_is_disconnected_here_when_forced(
+    deployment: Deployment,
+) -> None:
+    deployment.sim("POST", "/faults", {"kind": "revoke", "status": 503})
+    done = deployment.run("connections", "disconnect", "--company", REALM, "--force")
+    assert (done.returncode, done.stdout) == (1, "Command Company: disconnected.\n")
+    assert done.stderr.startswith(
+        "Command Company: QuickBooks has not confirmed it: QuickBooks' token service is down"
+        " (HTTP 503). To be sure, let the supplier disconnect the app in QuickBooks.\n"
+    )
+    (row,) = deployment.rows("connections")
+    assert (row["state"], row["problem"]) == ("disconnected", None)
+    assert actions(deployment)[-1] == ("disconnect", "Command Company")
+
+
 def test_only_a_disconnected_company_is_released(deployment: Deployment) -> None:
     refused = deployment.run("connections", "release", "--company", REALM)
     assert (refused.returncode, refused.stdout) == (2, "")
@@ -266,6 +302,19 @@ def test_forget_says_what_stays_in_infactor_unattended(place: Place) -> None:
     ]
 
 
+def test_forget_says_that_quickbooks_may_still_know_the_tokens(deployment: Deployment) -> None:
+    deployment.sim("POST", "/faults", {"kind": "revoke", "status": 503})
+    done = deployment.run("forget", "--company", REALM, "--yes")
+    assert done.returncode == 0
+    assert done.stderr.startswith(
+        "Command Company: QuickBooks has not confirmed that the tokens are revoked: QuickBooks'"
+        " token service is down (HTTP 503). They are deleted here; to be sure, let the supplier"
+        " disconnect the app in QuickBooks.\n"
+    )
+    (row,) = deployment.rows("connections")
+    assert (row["company"], row["state"], row["invoices"]) == ("", "disconnected", 0)
+
+
 def test_a_forgotten_supplier_is_nobody(deployment: Deployment) -> None:
     done = deployment.run("forget", "--supplier", "supplier@example.com", "--yes")
     assert (done.returncode, done.stderr) == (0, "")
@@ -292,6 +341,10 @@ NO_SUPPLIER = "No supplier with this e-mail address has opened a link yet.\n"
         (["connections", "release"], "Name either --company REALM or --connection ID.\n"),
         (["connections", "reset-watermarks"], NAME_ONE),
         (["reconcile", "--all", "--overrule"], "--overrule fixes, so it needs --fix.\n"),
+        (
+            ["backfill", "--all", "--invoice", "1", "--since", "2026-01-31"],
+            "--invoice and --since exclude each other.\n",
+        ),
         (["sync"], "Name either --supplier EMAIL, --company REALM or --all.\n"),
         (["forget", "--yes"], "Name either --supplier EMAIL or --company REALM.\n"),
         (["forget", "--company", "1", "--yes"], NOBODY),

@@ -49,6 +49,7 @@ COMMANDS = [
     ["connections", "--json"],
     ["connections", "pause", "--connection", "{id}"],
     ["connections", "resume", "--connection", "{id}"],
+    ["connections", "retry", "--connection", "{id}"],
     ["connections", "disconnect", "--connection", "{id}"],
     ["connections", "release", "--connection", "{id}"],
     ["invoices", "--held"],

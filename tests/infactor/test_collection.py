@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from service.infactor.collection import DeliveryOrder, InvoiceCollection, _is_there_already
+from service.infactor.collection import (
+    DeliveryOrder,
+    DeliveryRefusal,
+    InvoiceCollection,
+    _is_there_already,
+)
 from service.infactor.mapped_document import MappedDocument
 from service.infactor.mongo import InfactorDatabase
 from service.kit import exact_json
@@ -42,3 +47,24 @@ def test_names_that_mongodb_does_not_allow_are_stored_with_others(opened: Infact
     assert collection.read(["qbk-1"], ("items",))["qbk-1"]["items"] == [
         {"\N{FULLWIDTH DOLLAR SIGN}ref": {"a\N{FULLWIDTH FULL STOP}b": 1.0}}
     ]
+
+
+def test_a_document_that_is_too_large_is_refused_and_keeps_no_other_back(
+    opened: InfactorDatabase,
+) -> None:
+    orders = [
+        DeliveryOrder(
+            key=f"qbk-{number}",
+            revision=1,
+            mapped=MappedDocument(
+                exact_json.encode({"state": "invoice_created", "note": "x" * length})
+            ),
+            hold=None,
+            unseen=True,
+        )
+        for number, length in enumerate((1, 17 * 1024 * 1024, 2))
+    ]
+    collection = InvoiceCollection(opened, withdraw=True)
+    results = collection.deliver(orders)
+    assert results["qbk-1"] == DeliveryRefusal("the document cannot be stored (DocumentTooLarge)")
+    assert collection.read([order.key for order in orders], ("note",)).keys() == {"qbk-0", "qbk-2"}

@@ -126,6 +126,28 @@ def test_who_has_accepted_a_message_is_not_sent_it_again(
     assert None not in told
 
 
+def test_a_channel_that_refuses_one_alert_is_not_waited_for_with_the_next(
+    scene: Scene, services: Services, signed: Listener, chat: Listener
+) -> None:
+    scene.company("c2", state="disconnected", problem="invalid_grant", disconnected_at=NOW - DAYS)
+    signed.status = 503
+    watch(services)
+    assert (len(signed.received), len(said(chat))) == (1, 2)
+    with scene.database.read() as session:
+        errors = sorted(str(alert.error) for alert in session.scalars(select(Alert)))
+    assert errors == [
+        "ALERT_URL answered 503",
+        "ALERT_URL did not take an earlier alert",
+    ]
+    signed.status = 204
+    let_time_pass(scene)
+    watch(services)
+    dead = [message_type for message_type in signed.types() if message_type == "connection.dead"]
+    assert len(dead) == 3
+    # The third says that ALERT_URL has refused alerts.
+    assert len(set(said(chat))) == len(said(chat)) == 3
+
+
 def test_an_address_that_apprise_does_not_know_stops_the_start_without_being_shown() -> None:
     settings = some_settings(ALERT_URLS="nonsense://a-secret/key")
     with pytest.raises(ConfigurationError) as raised:

@@ -11,6 +11,7 @@ import redis
 import structlog
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from starlette.testclient import TestClient
 
 from service.app import create_app
@@ -203,6 +204,21 @@ def test_a_database_without_writes_is_told_though_no_alert_can_be_kept(
     assert len(set(listener.ids())) == len(listener.received) <= 2
     assert listener.types()[0] == "database.refuses"
     assert READ_ONLY in listener.messages()[0]["data"]["text"]
+
+
+def test_whoever_takes_no_alert_ends_nothing_and_other_errors_are_no_alert(
+    place: Place, listener: Listener
+) -> None:
+    place = place.with_settings({"ALERT_URL": listener.url, "ALERT_SECRET": SECRET})
+    listener.status = 503
+    with process(place) as services, structlog.testing.capture_logs() as events:
+        alert_without_database(services, ValueError("of our own"))
+        assert listener.received == []
+        alert_without_database(services, DBAPIError("INSERT", {}, Exception("no space left")))
+    assert listener.types() == ["database.refuses"]
+    assert [(event["event"], event["cause"]) for event in events] == [
+        ("alert.not_sent", "database.refuses")
+    ]
 
 
 def test_a_job_that_fails_works_again_only_once_it_was_done(tmp_path: Path) -> None:

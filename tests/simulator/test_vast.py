@@ -53,6 +53,15 @@ def _changed(record: Record, number: int, at: datetime) -> Json:
     return {**record.data, "Id": str(number), "MetaData": meta, "PrivateNote": "changed"}
 
 
+@pytest.mark.parametrize("after", [False, True])
+def test_a_bound_may_be_the_very_second_of_an_invoice(after: bool) -> None:
+    vast, stored = _shelves(30)
+    for record in stored.by_id():
+        bound = (record.updated, after)
+        _same(vast.by_change(bound, None), stored.by_change(bound, None))
+        _same(vast.by_change(None, bound), stored.by_change(None, bound))
+
+
 @pytest.mark.slow
 def test_after_any_changes_it_holds_what_a_shelf_of_stored_records_holds(
     request: pytest.FixtureRequest,

@@ -128,6 +128,12 @@ def test_a_search_takes_one_look_at_the_invoices_for_a_page_and_how_many_match(
     assert sum("sought LIKE" in one for one in sent) == 1
 
 
+def test_a_filter_says_how_many_match_beyond_its_page(place: Place, browser: TestClient) -> None:
+    page = browser.get("/quickbook/?status=waiting&size=1").text
+    assert re.findall(r'<a id="row-(qbk-\w+)"', page) == [place.invoice_id("6")]
+    assert "5 invoices match" in page
+
+
 def walked(place: Place, browser: TestClient, query: str, link: str) -> list[list[str]]:
     """Return what is on each page, following this link from page to page."""
     found = []

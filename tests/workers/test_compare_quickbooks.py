@@ -276,3 +276,14 @@ def test_asking_for_more_widens_a_reconcile_under_way(world: World) -> None:
         order = {"full": False, "fix": True}
         assert runs.begin_reconcile(session, world.connection_id, "daily", order, now()) == run_id
     assert world.run(run_id).generation == 1
+
+
+def test_what_cannot_be_read_of_a_newer_version_is_called_outdated_here(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.pass_time_in_quickbooks(seconds=2)
+    world.put("Invoice", an_invoice("1", TotalAmt="ten dollars"))
+    ended = reconcile(world, full=True, fix=False)
+    (found,) = ended["differences"]
+    assert (found["id"], found["kind"]) == ("1", "outdated")
+    assert "total none, balance none" in found["there"]
+    assert ended["error"] == "1 invoice differs from QuickBooks: 101 (Id 1, outdated)"

@@ -153,6 +153,28 @@ def test_a_customer_that_an_answer_leaves_out_is_read_alone(world: World) -> Non
     assert emails(world) == {"1": "new@example.com"}
 
 
+def test_a_customer_that_is_not_there_stays_as_it_is_recorded(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.hear("Customer", "99", "updated")
+    assert world.notices()[-1] == ("done", "customer read")
+    assert emails(world) == {"1": "buyer@example.com"}
+
+
+def test_a_customer_left_out_that_cannot_be_read_alone_either_fails_its_own_notice(
+    world: World,
+) -> None:
+    world.arrive(an_invoice("1"))
+    world.put("Customer", a_customer("8"))
+    world.faults(
+        {"preset": "empty", "kind": "query", "entity": "Customer", "count": 1},
+        {"kind": "read", "entity": "Customer", "fault": "4002", "count": 1},
+    )
+    world.webhook(an_event("Customer", "8", "updated"), an_event("Invoice", "1", "updated"))
+    world.sync()
+    found = {row.entity_id: (row.status, row.error_class) for row in world.notice_rows()}
+    assert found == {"8": ("failed", "Poisoned"), "1": ("done", None)}
+
+
 @pytest.mark.both_databases("the statements are its own")
 def test_a_customer_that_quickbooks_cannot_show_spoils_nobody_elses_notice(world: World) -> None:
     world.put("Customer", a_customer("8"), a_customer("9"))

@@ -4,13 +4,16 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from service.database.tables import Connection, Customer, Document, Invoice, Notice, Supplier
+from service.errors import Disconnected
 from service.infactor.mapping import invoice_id
 from service.kit.clock import now
 from service.store import runs
+from tests.workers.delivering import Delivering
 from tests.workers.world import World, a_customer, an_event, an_invoice
+from workers.company import CompanyContext
 from workers.runs.run import advance
 from workers.sync import sync_company
 
@@ -116,3 +119,22 @@ def belongs_to(world: World, realm: str, connection_id: str, whose: str) -> None
     assert [c.source["PrimaryEmailAddr"]["Address"] for c in customers] == [
         f"buyer{ROUNDS - 1}@{whose}.example.com"
     ]
+
+
+def test_a_company_of_another_environment_is_neither_called_nor_delivered(
+    delivering: Delivering,
+) -> None:
+    world = delivering.world
+    world.arrive(an_invoice("1"))
+    with world.services.database.write() as session:
+        session.execute(update(Connection).values(environment="production"))
+    world.forget_calls()
+    with pytest.raises(Disconnected, match="in another QuickBooks environment"):
+        CompanyContext.of(world.services, world.connection_id)
+    delivering.deliver()
+    assert world.calls() == 0
+    assert list(delivering.infactors.invoices.find()) == []
+    with world.services.database.write() as session:
+        session.execute(update(Connection).values(environment="simulator"))
+    delivering.deliver()
+    assert len(list(delivering.infactors.invoices.find())) == 1

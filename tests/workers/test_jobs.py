@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+import structlog
 from dramatiq.brokers.stub import StubBroker
 
 from service import jobs
@@ -100,6 +101,24 @@ def nudged(redis_url: str) -> None:
     for number in range(100):
         nudges.sync(f"c{number % 3}")
     nudges.stop()
+
+
+def test_a_nudge_that_fails_for_whatever_reason_fails_nothing_else() -> None:
+    """What it is about is stored, and is found without it."""
+
+    def fail() -> None:
+        raise ValueError("of our own")
+
+    with structlog.testing.capture_logs() as events:
+        Jobs(StubBroker()).attempt(fail, jobs.SYNC)
+    assert events == [
+        {
+            "event": "nudge.lost",
+            "log_level": "warning",
+            "job": "sync_company",
+            "error": "ValueError",
+        }
+    ]
 
 
 def test_nudges_reach_redis_again_when_it_is_back(redis_database: str) -> None:
