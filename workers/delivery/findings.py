@@ -91,9 +91,8 @@ class DocumentChange:
         action = action_of(
             self.after.state, hold, withdrawn=is_withdrawn(document), withdraw=withdraw
         )
-        # What is not read anew since it was handed over, so is not mapped, cannot be offered again.
-        restorable = self.invoice.sought != ""
-        return action is Action.WITHDRAW or (action is Action.RESTORE and restorable)
+        # What is not read anew since it was handed over cannot be offered again.
+        return action is Action.WITHDRAW or (action is Action.RESTORE and _is_mapped(self.invoice))
 
     @property
     def approved(self) -> bool:
@@ -111,6 +110,11 @@ class DocumentChange:
     def state_before(self) -> str:
         """The state when last seen; empty if it was never seen."""
         return self.before.state if self.before else ""
+
+
+def _is_mapped(invoice: Invoice | Outgoing) -> bool:
+    # A poll does not read what is mapped: of that, the text that a search looks for tells.
+    return invoice.sought != "" if isinstance(invoice, Invoice) else invoice.mapped_text is not None
 
 
 def keep_changes(
