@@ -282,8 +282,8 @@ def disconnect(
 ) -> None:
     """Give a company's tokens back to QuickBooks and delete them here.
 
-    Its invoices and events stay. Exit status: 1 when QuickBooks did not confirm it; without
-    --force nothing here has changed then.
+    Its invoices and events stay. Exit status: 1 when QuickBooks did not confirm it, and without
+    --force nothing here has changed then; also when the supplier connected it meanwhile.
     """
     from service.operations import disconnect as disconnection
 
@@ -303,6 +303,11 @@ def disconnect(
                     " Try again later, or disconnect it here alone with --force.",
                     as_json=as_json,
                 )
+                continue
+            except disconnection.ConnectedAgain as e:
+                failed = True
+                advice = " Disconnect it again if that is still wanted."
+                _tell_error(one, f"left as it is: {e}", advice, as_json=as_json)
                 continue
             if problem is not None:
                 failed = True

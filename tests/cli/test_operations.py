@@ -2,8 +2,10 @@
 
 import json
 import re
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from tests.servers import wait_until
 from tests.store.delivery_rows import DeliveryRows
 
 REALM = "9341455000000055"
+OTHER = "9341455000000056"
 CUSTOMER = {"Id": "7", "DisplayName": "Buyer", "Active": True}
 
 
@@ -31,7 +34,8 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
             "CompanyInfo": {"CompanyName": "Command Company"},
             "Customer": [CUSTOMER],
             "Invoice": [an_invoice("1")],
-        }
+        },
+        OTHER: {"CompanyInfo": {"CompanyName": "Other Company"}},
     }
     with deployed(tmp_path, book, f"sqlite:///{tmp_path}/operations.db") as made:
         made.connect(REALM)
@@ -229,6 +233,29 @@ def test_what_quickbooks_does_not_confirm_is_disconnected_here_when_forced(
     (row,) = deployment.rows("connections")
     assert (row["state"], row["problem"]) == ("disconnected", None)
     assert actions(deployment)[-1] == ("disconnect", "Command Company")
+
+
+def test_a_company_that_is_connected_again_meanwhile_stays_so_and_the_next_has_its_turn(
+    deployment: Deployment,
+) -> None:
+    deployment.connect(OTHER, "supplier@example.com", "--another-company")
+    with sqlite3.connect(deployment.folder / "operations.db", timeout=60) as database:
+        database.execute("BEGIN IMMEDIATE")  # so the command waits before its own write
+        with ThreadPoolExecutor(1) as pool:
+            asked = ("connections", "disconnect", "--supplier", "supplier@example.com")
+            done = pool.submit(deployment.run, *asked)
+            wait_until(lambda: not is_granted(deployment), what="the tokens are given back")
+            renewed = "UPDATE connections SET refresh_sealed = 'another' WHERE company_name = ?"
+            database.execute(renewed, ["Command Company"])
+            database.commit()
+            ended = done.result(60)
+    assert (ended.returncode, ended.stdout) == (1, "Other Company: disconnected.\n")
+    assert (
+        "Command Company: left as it is: its supplier has connected it again meanwhile;"
+        " nothing was changed. Disconnect it again if that is still wanted.\n"
+    ) in ended.stderr
+    states = {row["company"]: row["state"] for row in deployment.rows("connections")}
+    assert states == {"Command Company": "connected", "Other Company": "disconnected"}
 
 
 def test_only_a_disconnected_company_is_released(deployment: Deployment) -> None:
