@@ -41,6 +41,7 @@ class OwnNotice(StrEnum):
     RENEWED = "renewed"
     CHECK = "check"
     UNRECORDED = "unrecorded"
+    ORPHANED = "orphaned"
     UNREADABLE = "unreadable"
 
 

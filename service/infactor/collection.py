@@ -54,7 +54,8 @@ Key = Any
 
 
 class DeliveryOrder(Struct, frozen=True, kw_only=True):
-    """One revision of an invoice for its document; `mapped` is None if it was never read.
+    """One revision of an invoice for its document; `mapped` is None if it was never read, or not
+    since its company was handed over.
 
     `unseen`: its document was never seen, so it may be inserted without a read.
     """
@@ -178,11 +179,13 @@ class InvoiceCollection:
             return list(self._invoices.find(wanted, _OF_OTHERS))
 
     def in_name_of(self, supplier: str) -> Iterator[list[dict[str, Any]]]:
-        """Yield some after some our documents in this supplier's name on which money may still be
+        """Yield some after some the documents in this supplier's name on which money may still be
         lent, with few fields; scans the collection.
+
+        They need not be ours. Asked for the form of our ids, the server would go along their index,
+        whose order is none of the documents: at a million that took 24 s instead of 0.6.
         """
         wanted = {
-            "_id": {"$regex": f"^{PREFIX}"},
             "supplierEmail": supplier,
             "state": {"$nin": sorted({*ENDED, State.INVOICE_REJECTED})},
         }

@@ -12,7 +12,35 @@ from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Invoice, Run
 from service.domain import RunKind, RunState
-from service.store import runs, watermarks
+from service.store import documents, invoices, runs, watermarks
+
+ALWAYS_ALLOWED = 4
+"""A day's payments, even if that is most of a small company's invoices."""
+
+_MOST_ALLOWED = 20
+_ONE_IN = 20  # 5 %
+_WINDOW_SECONDS = 3600.0
+
+
+def allowed(offered: int) -> int:
+    """Return how many of so many offered invoices may be withdrawn in an hour without approval."""
+    return min(_MOST_ALLOWED, max(ALWAYS_ALLOWED, offered // _ONE_IN))
+
+
+def count_withdrawn(session: Session, connection_id: str) -> int:
+    """Return how many of the company's invoices were withdrawn in the last hour."""
+    return invoices.count_withdrawn(session, connection_id, _WINDOW_SECONDS)
+
+
+def withdrawals_left(session: Session, connection_id: str, wanted: int) -> int:
+    """Return how many of the `wanted` withdrawals, of what is offered though it is held, need no
+    approval at this moment.
+    """
+    if waiting_withdrawal(session, connection_id) is not None:
+        return 0
+    before = count_withdrawn(session, connection_id)
+    offered = documents.count_offered(session, connection_id) + before + wanted
+    return max(0, allowed(offered) - before)
 
 
 @dataclass(frozen=True, slots=True)

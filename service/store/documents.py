@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Text, and_, func, or_, select, type_coerce, update
 from sqlalchemy.orm import Session, defer
 
-from service.database.tables import Connection, Document, Invoice
+from service.database.tables import Connection, DeliveryState, Document, Invoice
 from service.database.types import among
 from service.domain import APPROVED, ENDED, RuleCode, State
 from service.store.infactor_outbox import with_delivery
@@ -112,16 +112,21 @@ def of_company(
 
 
 def without_buyer(session: Session, environment: str, after: str, limit: int) -> Sequence[Invoice]:
-    """Return the next undecided invoices that no registered buyer can see, in the order of ids."""
+    """Return the next undecided invoices that no registered buyer can see, in the order of ids.
+
+    Not those with a delivery due, which finds the buyer by itself.
+    """
     return session.scalars(
         select(Invoice)
         .join(Document, Document.invoice_id == Invoice.id)
+        .join(DeliveryState, DeliveryState.invoice_id == Invoice.id)
         .join(Connection, Connection.id == Invoice.connection_id)
         .where(
             Invoice.id > after,
             type_coerce(Invoice.delivery_warnings, Text) != "[]",
             Document.state == State.INVOICE_CREATED,
             Document.seen_at.is_not(None),
+            DeliveryState.delivered_revision >= DeliveryState.revision,
             Connection.environment == environment,
         )
         .order_by(Invoice.id)

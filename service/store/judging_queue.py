@@ -314,7 +314,7 @@ def kept_reasons(session: Session, environment: str) -> Iterator[tuple[Kept, Kep
 
 
 def count(session: Session, environment: str) -> int:
-    """Return how many invoices the rules can judge: those that were ever read."""
+    """Return how many invoices the rules can judge, but for those not read since a hand-over."""
     return session.execute(
         select(func.count())
         .select_from(Invoice)

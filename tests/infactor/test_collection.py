@@ -68,3 +68,22 @@ def test_a_document_that_is_too_large_is_refused_and_keeps_no_other_back(
     results = collection.deliver(orders)
     assert results["qbk-1"] == DeliveryRefusal("the document cannot be stored (DocumentTooLarge)")
     assert collection.read([order.key for order in orders], ("note",)).keys() == {"qbk-0", "qbk-2"}
+
+
+def test_documents_of_a_supplier_are_looked_for_without_the_index_of_ids(
+    opened: InfactorDatabase,
+) -> None:
+    """Our ids are random: along them, a million documents are read one by one, in no order."""
+    opened.invoices.insert_many(
+        {"_id": f"qbk-{n}", "supplierEmail": f"s{n % 2}@example.com", "state": "invoice_created"}
+        for n in range(6)
+    )
+
+    def uses() -> int:
+        (index,) = opened.invoices.aggregate([{"$indexStats": {}}])
+        return int(index["accesses"]["ops"])
+
+    before = uses()
+    found = list(InvoiceCollection(opened, withdraw=True).in_name_of("s1@example.com"))
+    assert sorted(one["_id"] for some in found for one in some) == ["qbk-1", "qbk-3", "qbk-5"]
+    assert uses() == before

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import delete, select
 
 from service.database.tables import DeliveryState, Document, Invoice, Receipt, Revision
-from service.infactor.collection import DeliveryResult, InvoiceCollection
+from service.infactor.collection import DeliveryRefusal, DeliveryResult, InvoiceCollection
 from service.infactor.mongo import InfactorDatabase
 from service.kit import exact_json
 from service.kit.clock import now
@@ -200,6 +200,26 @@ def test_a_delivery_says_nothing_of_a_company_that_was_forgotten_and_imported_an
     delivering.deliver()
     assert delivering.state()[0] == "invoice_rejected"
     assert delivering.receipts() == [(2, "withdrawn", "invoice_rejected")]
+
+
+def test_a_refusal_that_comes_late_lets_the_newer_revision_wait_for_nothing(
+    delivering: Delivering,
+) -> None:
+    world = delivering.world
+    world.arrive(an_invoice())
+    with world.services.database.read() as session:
+        (first,) = infactor_outbox.due(session, world.connection_id, now(), 1)
+    world.arrive(an_invoice(Balance=0.0))
+    refused = Delivery(
+        first,
+        None,
+        order_for(first, None, world.connection(), {}, None),
+        DeliveryRefusal("too large"),
+    )
+    results = DeliveryResults(world.services.settings, world.connection(), [refused])
+    results.save(world.services.database)
+    state = delivering.record().delivery
+    assert (state.revision, state.attempts, state.due_at, state.error) == (2, 0, None, None)
 
 
 @pytest.mark.both_databases("the copy in the database is its own")

@@ -97,6 +97,20 @@ def test_what_was_offered_at_the_hand_over_is_withdrawn_until_it_is_read_anew(
     assert offered_by(delivering) == ("invoice_created", SECOND, "Second")
 
 
+def test_an_approval_of_what_is_not_read_anew_yet_is_known(delivering: Delivering) -> None:
+    """From then on payments are read, and the invoice is kept longer."""
+    world = delivering.world
+    delivering.arrive(an_invoice())
+    leave(world)
+    hand_over(world)
+    delivering.decide(state="invoice_accepted")
+    world.judge()
+    delivering.deliver()
+    assert delivering.last_seen().state == "invoice_accepted"
+    work(delivering)
+    assert delivering.record().approved_at is not None
+
+
 def test_what_a_forgotten_supplier_left_behind_is_offered_in_the_next_ones_name(
     delivering: Delivering,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from service.database.tables import Connection, Document
+from service.database.tables import Connection, DeliveryState, Document, Invoice
 from service.kit.clock import now
 from service.store import connections
 from tests.databases import is_waited_for
@@ -266,6 +266,42 @@ def test_what_was_approved_keeps_its_address_whoever_registers(
     poll_buyers(delivering.world.services)
     delivering.deliver()
     assert (delivering.document() or {})["buyerEmail"] == "buyer@example.com"
+
+
+@pytest.mark.both_databases("the statements are its own")
+def test_switching_withdrawals_on_withdraws_no_more_an_hour_than_needs_no_approval(
+    delivering: Delivering,
+) -> None:
+    """Else a glitch of QuickBooks that was recorded meanwhile would reject a portfolio."""
+    world, numbers = delivering.world, [str(number) for number in range(1, 7)]
+    amounts = {number: 10.0 * int(number) for number in numbers}
+    for number, amount in amounts.items():
+        delivering.arrive(an_invoice(number, TotalAmt=amount, Balance=amount))
+    with_settings(world, infactor_withdraw=False)
+    for number, amount in amounts.items():
+        delivering.arrive(an_invoice(number, TotalAmt=amount, Balance=0.0))
+    with_settings(world, infactor_withdraw=True)
+
+    def rejected_after_polls() -> list[str]:
+        for _ in range(2):
+            delivering.poll()
+            delivering.deliver()
+        return [n for n in numbers if delivering.state(n)[0] == "invoice_rejected"]
+
+    assert rejected_after_polls() == ["3", "4", "5", "6"]  # those of the largest amounts
+    delivering.change(Invoice, withdrawn_at=Invoice.withdrawn_at - 3_700)
+    assert rejected_after_polls() == numbers
+
+
+def test_a_refused_delivery_is_no_new_revision_because_its_buyer_has_registered(
+    delivering: Delivering,
+) -> None:
+    delivering.arrive(an_invoice())
+    delivering.change(DeliveryState, delivered_revision=0, attempts=3)
+    delivering.register("buyer@example.com")
+    poll_buyers(delivering.world.services)
+    record = delivering.record()
+    assert (record.revision, record.delivery.attempts) == (1, 3)
 
 
 @pytest.mark.both_databases("the statements are its own")

@@ -327,10 +327,11 @@ class DeliveryResults:
         self._note_change(delivery, result)
 
     def _postpone(self, current: DeliveryProgress, sent: Invoice | Outgoing, why: str) -> None:
-        pause = backoff(current.attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
-        current.error = why
-        current.attempts += 1
-        current.due_at = self._at + pause
+        if current.revision == sent.revision:  # else there is a newer one, which may be taken
+            pause = backoff(current.attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
+            current.error = why
+            current.attempts += 1
+            current.due_at = self._at + pause
         log.warning("invoice.not_delivered", invoice=sent.id, revision=sent.revision, why=why)
 
     def _catch_up(self, current: DeliveryProgress, sent: Invoice | Outgoing, newer: int) -> None:
@@ -363,9 +364,6 @@ class DeliveryResults:
         }
 
     def _note_change(self, delivery: Delivery, result: DeliveryResult) -> None:
-        mapped = delivery.order.mapped
-        if mapped is None and not delivery.invoice.deleted:
-            return  # until it is read nobody knows what has changed
         if result.action is Action.CREATE and delivery.seen is None:
             return  # nothing was there that could have changed, or of which anything was found
         after = _state_after(result)
@@ -377,6 +375,9 @@ class DeliveryResults:
             withdrawn=after.marks.get(MARKER) if after else None,
         )
         self._changes.append(change)
+        mapped = delivery.order.mapped
+        if mapped is None and not delivery.invoice.deleted:
+            return  # until it is read nobody knows what has changed of it
         self._changed[delivery.invoice.id] = (
             changed_after_approval(
                 change,

@@ -5,19 +5,28 @@ Writes nothing there: it stores what changed, keeps findings, and asks for deliv
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TypeVar
 
 import structlog
 from sqlalchemy.orm import Session
 
 from service.database.tables import Document, Invoice
-from service.domain import FindingKind
+from service.domain import FindingKind, RuleCode
 from service.infactor.collection import MARKS, DocumentState, Key
 from service.infactor.document_lifecycle import MARKER, columns_of
 from service.infactor.users import preferred
 from service.kit.clock import now
 from service.services import Services
-from service.store import connections, documents, event_feed, findings, infactor_outbox
+from service.store import (
+    approvals,
+    connections,
+    documents,
+    event_feed,
+    findings,
+    infactor_outbox,
+    invoices,
+)
 from service.store.infactor_outbox import Outgoing
 from workers.delivery.circuit import InfactorUnavailable, reaching_infactor
 from workers.delivery.deliver import addresses_of, key_of
@@ -122,7 +131,8 @@ def _note(
     again = [change for change in fresh if change.moved or change.astray]
     # These may be, or are, at the recorded revision and still differ from it.
     anew = [change for change in fresh if change.moved and change.undecided]
-    anew += [one for one in fresh if not one.moved and one.contradicts_hold(withdraw=withdraw)]
+    found = [one for one in fresh if not one.moved and one.contradicts_hold(withdraw=withdraw)]
+    anew += _within_limit(session, connection_id, found)
     for change in fresh:
         _log(change)
         if change.before and change.after and (change.moved or change.marked):
@@ -133,6 +143,30 @@ def _note(
     infactor_outbox.deliver_as_new_revision(session, of_anew)
     infactor_outbox.deliver_again(session, [i for c in again if (i := c.invoice.id) not in of_anew])
     return bool(again or anew)
+
+
+def _within_limit(
+    session: Session, connection_id: str, found: Sequence[DocumentChange]
+) -> list[DocumentChange]:
+    """Leave out what would be withdrawn beyond the limit; a later poll finds it again.
+
+    All that was held while withdrawals were off comes at once when they are on again. Those of the
+    largest amount are first. What only waits for its company to be proved counts nowhere.
+    """
+    counts = [one for one in found if one.invoice.hold not in (None, RuleCode.UNPROVEN)]
+    if not counts:
+        return list(found)
+    allowed = approvals.withdrawals_left(session, connection_id, len(counts))
+    counts.sort(key=_amount, reverse=True)
+    left = counts[allowed:]
+    invoices.note_withdrawn(session, [one.invoice.id for one in counts[:allowed]])
+    if left:
+        log.warning("withdrawals.left_for_later", connection=connection_id, withdrawals=len(left))
+    return [one for one in found if one not in left]
+
+
+def _amount(change: DocumentChange) -> Decimal:
+    return (change.before and change.before.total) or Decimal(0)
 
 
 def _still_news(

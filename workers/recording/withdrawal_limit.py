@@ -13,16 +13,11 @@ from sqlalchemy.orm import Session
 from service.database.tables import Run
 from service.errors import ApprovalNeeded
 from service.infactor.rules.catalogue import word
-from service.store import approvals, documents, invoices
-from service.store.approvals import Held
+from service.store import approvals, documents
+from service.store.approvals import ALWAYS_ALLOWED, Held, allowed
 from workers.recording.outcome import Recorded
 
-# A day's payments, even if that is most of a small company's invoices.
-_ALWAYS_ALLOWED = 4
-_MOST_ALLOWED = 20
-_ONE_IN = 20  # 5 %
 _MOST_NAMED = 10
-_WINDOW_SECONDS = 3600.0
 
 
 def check_withdrawals(
@@ -37,15 +32,15 @@ def check_withdrawals(
     batch = recorded.withdrawn
     if not batch or (run is not None and run.confirmed):
         return
-    before = invoices.count_withdrawn(session, connection_id, _WINDOW_SECONDS)
+    before = approvals.count_withdrawn(session, connection_id)
     waiting = None if run else approvals.waiting_withdrawal(session, connection_id)
     if run is not None:
         before = max(before, run.tally["withdrawn"])
-    if waiting is None and before + len(batch) <= _ALWAYS_ALLOWED:
+    if waiting is None and before + len(batch) <= ALWAYS_ALLOWED:
         return
     # As many as there were before any of these was withdrawn.
     offered = documents.count_offered(session, connection_id) + before + len(batch)
-    if waiting is not None or before + len(batch) > _allowed(offered):
+    if waiting is not None or before + len(batch) > allowed(offered):
         reasons = {**((waiting and waiting.would_withdraw) or {}), **batch}
         raise _too_much(approvals.named(session, reasons), before, offered)
 
@@ -54,7 +49,7 @@ def _too_much(withdrawn: Sequence[Held], before: int, offered: int) -> ApprovalN
     total = before + len(withdrawn)
     what = f"it would withdraw {total} of the company's {offered} undecided invoices"
     already = f", {before} of which are withdrawn already" if before else ""
-    limit = f"more than {_allowed(offered)} need an operator's confirmation"
+    limit = f"more than {allowed(offered)} need an operator's confirmation"
     return ApprovalNeeded(
         f"{what}{already} ({_reasons(withdrawn)} in QuickBooks; {limit})",
         _named(withdrawn),
@@ -62,10 +57,6 @@ def _too_much(withdrawn: Sequence[Held], before: int, offered: int) -> ApprovalN
         offered=offered,
         reasons={one.invoice_id: one.hold for one in withdrawn},
     )
-
-
-def _allowed(offered: int) -> int:
-    return min(_MOST_ALLOWED, max(_ALWAYS_ALLOWED, offered // _ONE_IN))
 
 
 def _reasons(withdrawn: Sequence[Held]) -> str:

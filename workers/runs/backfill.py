@@ -117,7 +117,9 @@ def _compare(company: CompanyContext, run: Run, cursor: Cursor) -> bool:
     reconcile, which names or fixes it.
     """
     counted = company.api.count(queries.count("Invoice", run.since))
-    left_behind = _left_behind(company, run)
+    left_behind: Sequence[DifferenceRow] = ()
+    if run.tally["rounds"] >= _MOST_ROUNDS or _agrees(company, run, counted):
+        left_behind = _left_behind(company, run)
     with company.services.database.write() as session:
         recorded = invoices.count_recorded(session, company.connection_id, run.since)
         tally: Tally = {**run.tally, "counted": counted, "recorded": recorded}
@@ -140,6 +142,13 @@ def _compare(company: CompanyContext, run: Run, cursor: Cursor) -> bool:
             runs.begin_reconcile(session, run.connection_id, RunCause(run.cause), order, now())
     log.info("backfill.ended", run=run.id, counted=counted, recorded=recorded)
     return False
+
+
+def _agrees(company: CompanyContext, run: Run, counted: int) -> bool:
+    """Return whether as many are recorded now, so that the run is about to end."""
+    with company.services.database.read() as session:
+        recorded = invoices.count_recorded(session, company.connection_id, run.since)
+    return _difference(counted, recorded, run.tally["failed"]) is None
 
 
 def _left_behind(company: CompanyContext, run: Run) -> Sequence[DifferenceRow]:

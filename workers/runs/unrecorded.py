@@ -54,4 +54,4 @@ def _difference(document: Mapping[str, Any]) -> DifferenceRow:
 def ask_for(session: Session, connection_id: str, found: Sequence[DifferenceRow]) -> None:
     """Ask QuickBooks for each of these: what is deleted there is recorded so, and withdrawn."""
     wanted = [one["id"] for one in found]
-    own_notices.ask_for_invoices(session, connection_id, wanted, OwnNotice.UNRECORDED, now())
+    own_notices.ask_for_invoices(session, connection_id, wanted, OwnNotice.ORPHANED, now())
