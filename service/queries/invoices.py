@@ -216,10 +216,13 @@ def _place(session: Session, wanted: Wanted, invoice_id: str | None) -> Place | 
 def _few_matches(session: Session, wanted: Wanted, few: int) -> tuple[int, list[Place] | None]:
     """Return how many match, as `InvoicePage.matches`, and the places of all if they are few.
 
-    Without an order, so that one look at the invoices gives both a page and how many there are.
+    Whatever the order that is wanted, they are taken along the index of searches, which has all
+    that is asked. So one look at it gives both a page and how many match.
     """
     mixed = others_too(session, wanted.connection_ids, wanted.supplier_id)
-    parts = [one.limit(few + 1) for one in _of_each(session, wanted, mixed).values()]
+    along = (Invoice.sought, Invoice.id)
+    of_each = _of_each(session, wanted, mixed).values()
+    parts = [one.order_by(*along).limit(few + 1) for one in of_each]
     found: list[Place] = []
     for some in chunked(parts):
         rows = session.execute(union_all(*(select(part.subquery()) for part in some)))

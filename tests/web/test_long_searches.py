@@ -133,7 +133,7 @@ class TestOnSQLite:
         place.do("ALTER TABLE invoices RENAME TO recorded_invoices")
         place.do(
             "CREATE VIEW invoices AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n)"
-            " SELECT one.* FROM recorded_invoices AS one, n"
+            " SELECT one.* FROM n CROSS JOIN recorded_invoices AS one"  # in this order
         )
         return place
 
