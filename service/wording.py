@@ -26,7 +26,7 @@ _OWN = {
     OwnNotice.RENEWED: "What changed until it was connected again",
     OwnNotice.CHECK: "Whether QuickBooks still lets us in",
     OwnNotice.UNRECORDED: "Invoice {}, which could not be recorded",
-    OwnNotice.ORPHANED: "Invoice {}, which Infactor has and nobody has recorded",
+    OwnNotice.ORPHANED: "Invoice {}, in Infactor but not recorded here",
     OwnNotice.UNREADABLE: "What QuickBooks cannot show",
 }
 _TO_BE_SAVED = (

@@ -282,8 +282,8 @@ def disconnect(
 ) -> None:
     """Give a company's tokens back to QuickBooks and delete them here.
 
-    Its invoices and events stay. Exit status: 1 when QuickBooks did not confirm it, and without
-    --force nothing here has changed then; also when the supplier connected it meanwhile.
+    Its invoices and events stay. Exit status: 1 when QuickBooks did not confirm it (without --force
+    nothing changed here), or the supplier connected it meanwhile.
     """
     from service.operations import disconnect as disconnection
 
@@ -307,7 +307,7 @@ def disconnect(
             except disconnection.ConnectedAgain as e:
                 failed = True
                 advice = " Disconnect it again if that is still wanted."
-                _tell_error(one, f"left as it is: {e}", advice, as_json=as_json)
+                _tell_error(one, str(e), advice, as_json=as_json)
                 continue
             if problem is not None:
                 failed = True

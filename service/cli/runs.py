@@ -499,7 +499,7 @@ def _explain_infactor(summary: dict[str, Any]) -> None:
     """Show the comparison with Infactor's documents, if there was one."""
     name = summary["company"]
     for title, found in (
-        ("delivered to Infactor again, or asked for in QuickBooks", summary["infactor_fixed"]),
+        ("delivered again, or read again from QuickBooks", summary["infactor_fixed"]),
         ("differs in Infactor", summary["infactor"]),
     ):
         if found:

@@ -179,7 +179,7 @@ class InvoiceCollection:
             return list(self._invoices.find(wanted, _OF_OTHERS))
 
     def in_name_of(self, supplier: str) -> Iterator[list[dict[str, Any]]]:
-        """Yield some after some the documents in this supplier's name on which money may still be
+        """Yield, in batches, the documents in this supplier's name on which money may still be
         lent, with few fields; scans the collection.
 
         They need not be ours. Asked for the form of our ids, the server would go along their index,

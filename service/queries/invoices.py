@@ -210,14 +210,14 @@ def _place(session: Session, wanted: Wanted, invoice_id: str | None) -> Place | 
             may_be_shown(wanted.supplier_id),
         )
     ).first()
-    return None if row is None else (row[0], row[1])
+    return None if row is None or row[0] is None else (row[0], row[1])
 
 
 def _few_matches(session: Session, wanted: Wanted, few: int) -> tuple[int, list[Place] | None]:
     """Return how many match, as `InvoicePage.matches`, and the places of all if they are few.
 
-    Whatever the order that is wanted, they are taken along the index of searches, which has all
-    that is asked. So one look at it gives both a page and how many match.
+    Whatever the order that is wanted, they are taken along the index of searches, which has
+    the words and each sort key. So one look at it gives both a page and how many match.
     """
     mixed = others_too(session, wanted.connection_ids, wanted.supplier_id)
     along = (Invoice.sought, Invoice.id)

@@ -33,14 +33,16 @@ def count_withdrawn(session: Session, connection_id: str) -> int:
 
 
 def withdrawals_left(session: Session, connection_id: str, wanted: int) -> int:
-    """Return how many of the `wanted` withdrawals, of what is offered though it is held, need no
-    approval at this moment.
+    """Return how many of the `wanted` withdrawals, of what is offered though it is held, may be
+    made at this moment.
+
+    Half of what needs no approval in an hour: the other half is for what is paid meanwhile.
     """
     if waiting_withdrawal(session, connection_id) is not None:
         return 0
     before = count_withdrawn(session, connection_id)
     offered = documents.count_offered(session, connection_id) + before + wanted
-    return max(0, allowed(offered) - before)
+    return max(0, allowed(offered) // 2 - before)
 
 
 @dataclass(frozen=True, slots=True)

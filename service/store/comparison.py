@@ -46,7 +46,7 @@ class InvoiceSums:
 def keep(session: Session, run_id: int, shown: Collection[SeenInvoice]) -> int:
     """Keep what QuickBooks showed; a later answer replaces an earlier one.
 
-    Return how many of these invoices it had not shown to this run before.
+    Return by how many this raises the number of those that it has shown to this run.
     """
     known = _shown_before(session, run_id, [one.quickbooks_id for one in shown])
     rows = [

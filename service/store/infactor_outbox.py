@@ -189,8 +189,8 @@ class DeliveryProgress:
     recorded_at: datetime
     delivered_revision: int
     attempts: int
-    due_at: datetime | None = None
-    error: str | None = None
+    due_at: datetime | None
+    error: str | None
 
     def follows(self, revision: int, recorded_at: datetime) -> bool:
         """Return whether this is of the record that had this revision at this time, or a later one.
@@ -224,6 +224,8 @@ def progress(session: Session, ids: Collection[str]) -> dict[str, DeliveryProgre
         DeliveryState.recorded_at,
         DeliveryState.delivered_revision,
         DeliveryState.attempts,
+        DeliveryState.due_at,
+        DeliveryState.error,
     )
     rows = session.execute(select(*columns).where(among(DeliveryState.invoice_id, ids)))
     return {row[0]: DeliveryProgress(*row) for row in rows}

@@ -251,7 +251,7 @@ def test_a_company_that_is_connected_again_meanwhile_stays_so_and_the_next_has_i
             ended = done.result(60)
     assert (ended.returncode, ended.stdout) == (1, "Other Company: disconnected.\n")
     assert (
-        "Command Company: left as it is: its supplier has connected it again meanwhile;"
+        "Command Company: its supplier has connected it again meanwhile;"
         " nothing was changed. Disconnect it again if that is still wanted.\n"
     ) in ended.stderr
     states = {row["company"]: row["state"] for row in deployment.rows("connections")}

@@ -165,7 +165,7 @@ def test_infactors_own_documents_are_compared_and_fixed_too(
         assert "reconcile.red" in made.command("status", status=1)
 
         said = made.command("reconcile", "--all", "--fix")
-        assert "Reconciled Company: delivered to Infactor again" in said
+        assert "Reconciled Company: delivered again, or read again from QuickBooks" in said
         fixed = {**one, "invoiceAmount": 1000.5}
         wait_until(lambda: infactors.invoices.find_one(fixed), 30, "the fixed document")
 

@@ -262,6 +262,14 @@ def test_an_odd_address_is_a_list_all_the_same(place: Place, browser: TestClient
     assert numbers(place, browser, "?status=x") == numbers(place, browser, "") != whole
 
 
+def test_a_search_after_what_was_never_read_begins_at_the_start(
+    place: Place, browser: TestClient
+) -> None:
+    place.do("UPDATE invoices SET total = NULL, sought = '' WHERE quickbooks_id = '1'")
+    query = f"?q=mango&sort=amount&after={place.invoice_id('1')}"
+    assert sorted(numbers(place, browser, query)) == ["4", "5"]
+
+
 def test_a_page_begins_after_nobody_elses_invoice(place: Place, browser: TestClient) -> None:
     other = place.browser()
     place.connect(other, place.token("other@example.com"), OTHER)

@@ -319,6 +319,18 @@ def test_a_withdrawn_document_that_is_gone_is_not_made_again(delivering: Deliver
         assert session.get_one(Document, invoice_id(REALM, "1")).state == "invoice_rejected"
 
 
+def test_an_approval_that_was_taken_back_since_the_last_poll_is_no_difference(
+    delivering: Delivering,
+) -> None:
+    delivered(delivering, 1)
+    delivering.decide(state="invoice_accepted")
+    delivering.poll()
+    delivering.deliver()
+    delivering.decide(state="invoice_created")
+    ended = compare(delivering.world)
+    assert (ended["error"], ended["infactor"]) == (None, [])
+
+
 @pytest.mark.parametrize("ended", ["completed", "ifactor_rejected", "invoice_rejected"])
 def test_a_document_that_is_offered_again_after_its_end_is_delivered_again(
     delivering: Delivering, ended: str

@@ -291,7 +291,7 @@ class DeliveryResults:
             why = result.why if result else "the document kept changing while it was delivered"
             self._postpone(current, delivery.invoice, why)
             return
-        current.attempts = 0
+        current.attempts, current.due_at, current.error = 0, None, None
         action = _action(delivery, result, withdraw=self._settings.infactor_withdraw)
         sent = delivery.invoice
         # The buyer who decided has seen the invoice, so no warning applies any more.

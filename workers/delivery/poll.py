@@ -128,11 +128,12 @@ def _note(
     fresh = _still_news(session, connection_id, news)
     event_feed.tell(session, (decision(change) for change in fresh if change.moved), at)
     keep_changes(session, connection_id, fresh, at)
-    again = [change for change in fresh if change.moved or change.astray]
     # These may be, or are, at the recorded revision and still differ from it.
     anew = [change for change in fresh if change.moved and change.undecided]
     found = [one for one in fresh if not one.moved and one.contradicts_hold(withdraw=withdraw)]
-    anew += _within_limit(session, connection_id, found)
+    let, left = _within_limit(session, connection_id, found)
+    anew += let
+    again = [one for one in fresh if one.moved or (one.astray and one not in left)]
     for change in fresh:
         _log(change)
         if change.before and change.after and (change.moved or change.marked):
@@ -147,22 +148,23 @@ def _note(
 
 def _within_limit(
     session: Session, connection_id: str, found: Sequence[DocumentChange]
-) -> list[DocumentChange]:
-    """Leave out what would be withdrawn beyond the limit; a later poll finds it again.
+) -> tuple[list[DocumentChange], list[DocumentChange]]:
+    """Return what may be delivered, and what would be withdrawn beyond the limit.
 
-    All that was held while withdrawals were off comes at once when they are on again. Those of the
-    largest amount are first. What only waits for its company to be proved counts nowhere.
+    All that was held while withdrawals were off comes at once when they are on again. Of a page,
+    those of the largest amount are first; a later poll finds the rest again. What only waits for
+    its company to be proved counts nowhere.
     """
     counts = [one for one in found if one.invoice.hold not in (None, RuleCode.UNPROVEN)]
     if not counts:
-        return list(found)
+        return list(found), []
     allowed = approvals.withdrawals_left(session, connection_id, len(counts))
     counts.sort(key=_amount, reverse=True)
     left = counts[allowed:]
     invoices.note_withdrawn(session, [one.invoice.id for one in counts[:allowed]])
-    if left:
+    if left and allowed:
         log.warning("withdrawals.left_for_later", connection=connection_id, withdrawals=len(left))
-    return [one for one in found if one not in left]
+    return [one for one in found if one not in left], left
 
 
 def _amount(change: DocumentChange) -> Decimal:

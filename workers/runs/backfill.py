@@ -117,7 +117,7 @@ def _compare(company: CompanyContext, run: Run, cursor: Cursor) -> bool:
     reconcile, which names or fixes it.
     """
     counted = company.api.count(queries.count("Invoice", run.since))
-    left_behind: Sequence[DifferenceRow] = ()
+    left_behind: Sequence[DifferenceRow] | None = None
     if run.tally["rounds"] >= _MOST_ROUNDS or _agrees(company, run, counted):
         left_behind = _left_behind(company, run)
     with company.services.database.write() as session:
@@ -128,6 +128,8 @@ def _compare(company: CompanyContext, run: Run, cursor: Cursor) -> bool:
             again = cursor.once_more()
             tally["rounds"] += 1
             runs.checkpoint(session, run, again.as_json(), tally)
+            return True
+        if left_behind is None:  # only now they agree
             return True
         if not runs.finish(session, run, RunState.DONE, tally, difference, now()):
             return True  # somebody asked for more meanwhile

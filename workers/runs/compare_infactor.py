@@ -18,7 +18,7 @@ from service.database.tables import (
     Run,
     Tally,
 )
-from service.domain import DifferenceKind, State
+from service.domain import ENDED, DifferenceKind, State
 from service.infactor.collection import REVISION, state_of
 from service.infactor.deviations import text_of
 from service.infactor.document_lifecycle import QUICKBOOKS_OWNED
@@ -33,6 +33,7 @@ from workers.delivery.circuit import InfactorUnavailable, reaching_infactor
 from workers.delivery.deliver import key_of, may_create
 from workers.runs import unrecorded
 
+_NOT_POLLED = frozenset({*ENDED, State.INVOICE_REJECTED})
 _FIXABLE = frozenset(
     {DifferenceKind.MISSING, DifferenceKind.EDITED, DifferenceKind.BEHIND, DifferenceKind.AHEAD}
 )
@@ -167,7 +168,7 @@ def _differs(
     state = state_of(there)
     if state.state != State.INVOICE_CREATED:
         return None
-    if seen is not None and seen.state != state.state:  # of a state that no poll looks at again
+    if seen is not None and seen.state in _NOT_POLLED:
         texts = (status(state.state), status(seen.state))
         return InfactorDifference(invoice, seen, DifferenceKind.EDITED, *texts)
     delivered = seen.revision if seen else invoice.delivered_revision

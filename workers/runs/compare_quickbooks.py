@@ -94,7 +94,8 @@ class _Comparison:
         places = [*self._tally["unreadable"], *map(str, reads.unnamed)]
         self._tally["unreadable"] = list(dict.fromkeys(places))
         with self._company.services.database.write() as session:
-            # Not all that was shown so far: each page would count those of all pages before it.
+            # Not all that was shown so far: each page would count those of all pages before it. So
+            # it may be too few until the end, where all are counted.
             self._tally["read"] += comparison.keep(session, self._run.id, shown)
             comparison.forget(session, self._run.id, reads.gone)
             if self._order["fix"]:

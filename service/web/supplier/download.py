@@ -102,7 +102,7 @@ def _text(
         at_once = _AT_ONCE if after else _AT_FIRST
         try:
             with services.database.read(seconds=seconds) as session:
-                page = invoices.page(session, wanted, at_once, after=after)
+                page = invoices.page(session, wanted, at_once, after=after, few=0)
         except OutOfTime:
             yield lines([[_OUT_OF_TIME]])
             return
