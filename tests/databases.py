@@ -91,9 +91,7 @@ class _SqliteFile:
         shutil.copy(_sqlite_folder() / "migrated.db", path)
         self._path = path
         self._inode = path.stat().st_ino
-        self._connection = sqlite3.connect(
-            path, timeout=0.5, isolation_level=None, check_same_thread=False
-        )
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         _trust_the_disk(self._connection, None)
         self._version = self._schema()
 
