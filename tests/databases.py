@@ -3,7 +3,6 @@
 import atexit
 import os
 import shutil
-import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -26,7 +25,6 @@ from tests.servers import postgres
 MARKS = {"both_databases": ("sqlite", "postgresql"), "postgresql": ("postgresql",)}
 """By its mark, on what a test runs; each test without one runs on SQLite."""
 
-_DELETE = [f"DELETE FROM {table.name}" for table in reversed(Base.metadata.sorted_tables)]
 # TRUNCATE makes a new file for each table and index: twelve times as slow where there are few rows.
 # As a function of one connection, which keeps its plans: to connect and to plan forty statements
 # took the server twenty times as long as to run them.
@@ -37,7 +35,9 @@ BEGIN
     {};
     PERFORM setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S';
 END $$
-""".format("; ".join(_DELETE))
+""".format(
+    "; ".join(f"DELETE FROM {table.name}" for table in reversed(Base.metadata.sorted_tables))
+)
 
 
 def migrated_postgres(server_url: str, name: str) -> Iterator[str]:
@@ -57,7 +57,6 @@ def _sqlite_folder() -> Path:
     """Return this process' folder of SQLite files, with the migrated one that is copied."""
     folder = tempfile.TemporaryDirectory(prefix="infactor-test-")
     atexit.register(folder.cleanup)
-    atexit.register(_close_sqlite, f"sqlite:///{folder.name}/test.db")  # before that
     _migrate(f"sqlite:///{folder.name}/migrated.db")
     return Path(folder.name)
 
@@ -69,10 +68,9 @@ def copy_migrated_sqlite(to: Path) -> None:
 
 
 class _Kept(Database):
-    """A database that stays connected from test to test, whoever closes it.
+    """A PostgreSQL database that stays connected from test to test, whoever closes it.
 
-    A new connection costs PostgreSQL's server as much as all that a test asks by it; to SQLite it
-    costs as much as twenty transactions, because it has to read what tables there are.
+    A new connection costs its server as much as all that a test asks by it.
     """
 
     def close(self) -> None:
@@ -81,42 +79,6 @@ class _Kept(Database):
 
 _opened: dict[str, Database] = {}
 _emptying: dict[str, psycopg.Connection] = {}
-_sqlite: list["_SqliteFile"] = []
-
-
-class _SqliteFile:
-    """The migrated SQLite file of all tests of this process, one after the other."""
-
-    def __init__(self, path: Path) -> None:
-        shutil.copy(_sqlite_folder() / "migrated.db", path)
-        self._path = path
-        self._inode = path.stat().st_ino
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        _trust_the_disk(self._connection, None)
-        self._version = self._schema()
-
-    def empty(self) -> bool:
-        """Empty each table; return whether the file is then as a new one, by all that tells."""
-        if not self._path.exists() or self._path.stat().st_ino != self._inode:
-            return False
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            for statement in _DELETE:
-                self._connection.execute(statement)
-            self._connection.execute("COMMIT")
-            return self._schema() == self._version
-        except sqlite3.Error:  # a table is gone, or the test before still writes
-            return False
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def _schema(self) -> list[tuple[Any, ...]]:
-        """Return what changes with each change of a table, also back, and what migrations left."""
-        return [
-            *self._connection.execute("PRAGMA schema_version"),
-            *self._connection.execute("SELECT version_num FROM alembic_version"),
-        ]
 
 
 def opened(url: str) -> Database:
@@ -125,9 +87,11 @@ def opened(url: str) -> Database:
     To compile them took a third of a test's time. `close` leaves it usable.
     """
     if url not in _opened:
-        _opened[url] = _Kept(url)
         if url.startswith("sqlite"):
+            _opened[url] = Database(url)
             event.listen(_opened[url].engine, "connect", _trust_the_disk)
+        else:
+            _opened[url] = _Kept(url)
     return _opened[url]
 
 
@@ -155,7 +119,13 @@ def _trust_the_disk(connection: Any, _: Any) -> None:
 def fresh(kind: str, request: pytest.FixtureRequest) -> str:
     """Return the URL of the migrated database of this kind, emptied for this test."""
     if kind == "sqlite":
-        return _fresh_sqlite()
+        folder = _sqlite_folder()
+        url = f"sqlite:///{folder}/test.db"
+        opened(url).close()
+        for left in folder.glob("test.db*"):
+            left.unlink()
+        copy_migrated_sqlite(folder / "test.db")
+        return url
     url = request.getfixturevalue("postgres_with_tables")
     try:
         _empty(url)
@@ -163,25 +133,6 @@ def fresh(kind: str, request: pytest.FixtureRequest) -> str:
         _close_kept(url)
         _empty(url)
     return url
-
-
-def _fresh_sqlite() -> str:
-    path = _sqlite_folder() / "test.db"
-    url = f"sqlite:///{path}"
-    if _sqlite and _sqlite[0].empty():
-        return url
-    _close_sqlite(url)
-    for left in path.parent.glob("test.db*"):
-        left.unlink()
-    _sqlite.append(_SqliteFile(path))
-    return url
-
-
-def _close_sqlite(url: str) -> None:
-    """Close what stays connected to the SQLite file there; `opened` connects anew."""
-    Database.close(opened(url))
-    while _sqlite:
-        _sqlite.pop().close()
 
 
 def empty_infactors(infactors: MongoDatabase[dict[str, Any]]) -> None:

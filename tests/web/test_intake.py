@@ -4,7 +4,6 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 import structlog
@@ -73,28 +72,22 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-@pytest.fixture
-def inserts(database: Database) -> Iterator[list[str]]:
-    """The statements that store notices, to which SQLite itself adds each that it runs."""
+def inserts(database: Database) -> list[str]:
+    """Return the statements that store notices, to which SQLite itself adds each that it runs."""
     seen: list[str] = []
 
     def note(statement: str) -> None:
         if statement.startswith("INSERT INTO notices"):
             seen.append(statement)
 
-    def trace(driver: Any, _: object) -> None:
-        driver.set_trace_callback(note)
-
-    event.listen(database.engine, "connect", trace)
-    Database.close(database)  # what is kept connected has to connect anew
-    yield seen
-    event.remove(database.engine, "connect", trace)
-    Database.close(database)
+    database.close()
+    event.listen(database.engine, "connect", lambda driver, _: driver.set_trace_callback(note))
+    return seen
 
 
-def test_webhooks_that_wait_together_share_one_commit(
-    database: Database, inserts: list[str], intake: Intake
-) -> None:
+def test_webhooks_that_wait_together_share_one_commit(database: Database, intake: Intake) -> None:
+    seen = inserts(database)
+
     async def post() -> None:
         waiting = [asyncio.create_task(intake.store([a_new_notice(f"k{n}")])) for n in range(50)]
         await asyncio.sleep(0)  # all are in the queue before the writer begins
@@ -103,7 +96,7 @@ def test_webhooks_that_wait_together_share_one_commit(
 
     asyncio.run(post())
     assert len(stored(database)) == 50
-    assert len(inserts) == 1
+    assert len(seen) == 1
 
 
 def test_a_webhook_is_answered_only_when_it_is_committed(
@@ -118,9 +111,9 @@ def test_a_webhook_is_answered_only_when_it_is_committed(
     assert asyncio.run(post()) == ["k1", "k2"]
 
 
-def test_a_commit_has_only_so_many_events(
-    database: Database, inserts: list[str], intake: Intake
-) -> None:
+def test_a_commit_has_only_so_many_events(database: Database, intake: Intake) -> None:
+    seen = inserts(database)
+
     async def post() -> None:
         waiting = [
             asyncio.create_task(intake.store([a_new_notice(f"k{n}-{i}") for i in range(1000)]))
@@ -132,7 +125,7 @@ def test_a_commit_has_only_so_many_events(
 
     asyncio.run(post())
     assert len(stored(database)) == 6000
-    assert len(inserts) == 2
+    assert len(seen) == 2
 
 
 def test_what_was_told_to_come_again_before_its_turn_is_not_stored(
