@@ -58,12 +58,19 @@ class _NotOurs(Exception):
 def wait_until(
     condition: Callable[[], T], timeout: float = PATIENCE, what: str = "", every: float = 0.02
 ) -> T:
-    """Return the first true value of `condition`; fails, naming `what`, after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
+    """Return the first true value of `condition`; fails, naming `what`, after `timeout` seconds.
+
+    A condition that takes long is asked less often than `every` so many seconds: what it waits for
+    is done by the same processors.
+    """
+    asked = time.monotonic()
+    deadline = asked + timeout
     while not (value := condition()):
-        if time.monotonic() > deadline:
+        answered = time.monotonic()
+        if answered > deadline:
             raise AssertionError(f"waited {timeout} s in vain for {what or condition}")
-        time.sleep(every)
+        time.sleep(max(every, 2 * (answered - asked)))
+        asked = time.monotonic()
     return value
 
 
