@@ -11,8 +11,8 @@ from tests.journey.deployment import Deployment, deployed
 from tests.journey.two_companies import a_book
 
 
-# For a module and not for the session: while it is open, no other test can run an event loop.
-@pytest.fixture(scope="module")
+# For this folder and not for the session: while it is open, no other test can run an event loop.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Debian's headless Chromium, or another."""
     with chromium() as opened:
