@@ -42,7 +42,7 @@ def test_one_notices_life_runs_through_few_files(trace: Trace, delivering: Deliv
         "workers/delivery/deliver.py",
     }
     assert len(trace.files) <= 84
-    assert len(trace.deepest) <= 16
+    assert len(trace.deepest) <= 15
 
 
 def test_one_page_of_a_backfill_runs_through_few_files(trace: Trace, world: World) -> None:

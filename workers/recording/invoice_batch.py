@@ -3,9 +3,9 @@
 What the batch would withdraw beyond the limit is left out of it.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
-from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -94,17 +94,22 @@ class InvoiceBatch:
 
     def write_within_limit(self, reads: CompleteReads) -> Recorded:
         """Write the batch, but leave what would be withdrawn beyond the limit to an operator."""
-        return self._within_limit(partial(self.write, reads))
+        for attempt in self._within_limit():
+            with attempt:
+                self.write(reads)
+        return self._recorded
 
     def judge_within_limit(self, ids: Collection[str]) -> Recorded:
         """Write what the rules say of these invoices now, but leave what would be withdrawn beyond
         the limit to an operator.
         """
-        recorded = self._within_limit(partial(self._judge_again, ids))
+        for attempt in self._within_limit():
+            with attempt:
+                self._judge_again(ids)
         # Whatever an operator confirms is read once more, and must not count as unchanged.
-        withheld = {one.invoice_id: "" for one in recorded if one.withheld}
+        withheld = {one.invoice_id: "" for one in self._recorded if one.withheld}
         invoices.keep_digests(self._session, withheld)
-        return recorded
+        return self._recorded
 
     def remap_within_limit(self) -> Recorded:
         """Map the next invoices again whose customer has changed, but leave what would be withdrawn
@@ -112,24 +117,27 @@ class InvoiceBatch:
 
         Raises Disconnected if the company was handed over since its supplier was read.
         """
-        return self._within_limit(self._remap_next)
+        for attempt in self._within_limit():
+            with attempt:
+                self._remap_next()
+        return self._recorded
 
-    def _within_limit(self, write: Callable[[], Recorded]) -> Recorded:
+    def _within_limit(self) -> Iterator[AbstractContextManager[None]]:
+        """Yield what to write in: once, and again without what is beyond the limit if that was."""
         company, session = self._company, self._session
-        try:
-            with session.begin_nested():
-                recorded = write()
-                check_withdrawals(session, company.connection_id, recorded, None)
-                return recorded
-        except ApprovalNeeded as e:
-            stopped = e
+        beyond: list[ApprovalNeeded] = []
+        yield self._undone_beyond_limit(beyond)
+        if not beyond:
+            return
+        (stopped,) = beyond
         session.expire_all()  # what was undone may have been read
-        self._recorded, self._withheld, self._moved = Recorded(), recorded.withdrawn, []
-        recorded = write()
+        self._withheld = self._recorded.withdrawn
+        self._recorded, self._moved = Recorded(), []
+        yield nullcontext()
         approvals.withhold(
             session,
             company.connection_id,
-            recorded.withheld,
+            self._recorded.withheld,
             stopped.why,
             stopped.named,
             stopped.reasons,
@@ -143,7 +151,16 @@ class InvoiceBatch:
             withdrawals=stopped.withdrawals,
             offered=stopped.offered,
         )
-        return recorded
+
+    @contextmanager
+    def _undone_beyond_limit(self, beyond: list[ApprovalNeeded]) -> Iterator[None]:
+        """Undo what is written in the block, and say why, if an operator has to approve it."""
+        try:
+            with self._session.begin_nested():
+                yield
+                check_withdrawals(self._session, self._company.connection_id, self._recorded, None)
+        except ApprovalNeeded as e:
+            beyond.append(e)
 
     def write(self, reads: CompleteReads) -> Recorded:
         """Write all of the batch that is newer than what is recorded, and is not withheld."""
@@ -200,7 +217,7 @@ class InvoiceBatch:
         for connection_id in sorted(invoice_twins.ask(session, ids)):
             after_commit(session, services.jobs.judge, connection_id)
 
-    def _judge_again(self, ids: Collection[str]) -> Recorded:
+    def _judge_again(self, ids: Collection[str]) -> None:
         session, connection_id = self._session, self._company.connection_id
         connections.lock(session, connection_id)
         # Invoices before what is asked for, as whoever delivers or polls locks them.
@@ -215,7 +232,7 @@ class InvoiceBatch:
             if (holds, signals) != (row.holds, row.signals)
         ]
         if not rows:
-            return self._recorded
+            return
         self._note_unproven(before)
         judging_queue.save(session, rows, self._rows.at)
         revisions = [judged_revision(row, self._rows.at, self._cause) for row in rows]
@@ -223,7 +240,6 @@ class InvoiceBatch:
         actions = self._actions(rows)
         self._tell(rows, revisions, {row.id: row for row in before}, actions)
         self._recorded += [self._written(row, actions[row.id], remapped=True) for row in rows]
-        return self._recorded
 
     def _actions(self, rows: Sequence[RecordedReasons]) -> dict[str, Action]:
         """Return what these rows, which were judged again, do to Infactor's documents.
@@ -365,7 +381,7 @@ class InvoiceBatch:
         customers.remap_later(self._session, connection_id, changed)
         after_commit(self._session, self._company.services.jobs.judge, connection_id)
 
-    def _remap_next(self) -> Recorded:
+    def _remap_next(self) -> None:
         session, connection_id = self._session, self._company.connection_id
         connections.lock(session, connection_id)
         owner = connections.get(session, connection_id)
@@ -373,13 +389,12 @@ class InvoiceBatch:
             raise Disconnected("the company was handed over meanwhile")
         customer = customers.to_remap(session, connection_id)
         if customer is None:
-            return self._recorded
+            return
         customer_id, after = customer
         ids = self._of_customers({customer_id}, after=after, limit=REMAPPED_AT_ONCE)
         self._remap(ids)
         until = ids[-1] if len(ids) == REMAPPED_AT_ONCE else None
         customers.remapped(session, connection_id, customer_id, until)
-        return self._recorded
 
     def _of_customers(self, changed: set[str], **which: Any) -> list[str]:
         """Return ids of the invoices of these customers and of those below them, in their order."""
