@@ -18,6 +18,7 @@ from service.simulator.app import RunningSimulator
 from tests import servers
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings, seen_once
+from tests.workers.reconciling import reconcile
 from tests.workers.world import an_invoice, environment
 from workers.delivery.deliver import deliver_company
 from workers.delivery.poll import poll_buyers, poll_documents
@@ -271,6 +272,18 @@ def test_a_poll_while_infactor_is_away_notes_that_and_misses_nothing(
         poll_documents(world.services)  # nobody's turn
         with world.services.database.read() as session:
             assert session.scalars(select(Breaker.failures)).one() == attempts
+
+
+def test_a_run_ends_though_infactor_cannot_be_asked_what_it_has(delivering: Delivering) -> None:
+    world = delivering.world
+    with failing(delivering.infactors, "find", errorCode=1):
+        ended = reconcile(world, full=True)
+        assert why_away(delivering) is not None
+        assert world.backfill()["error"] is None
+    assert ended["state"] == "done"
+    assert [(one["kind"], one["there"]) for one in ended["infactor"]] == [
+        ("could not be compared", "Infactor's MongoDB answered with an error (OperationFailure 1)")
+    ]
 
 
 def test_a_poll_that_succeeds_ends_a_failure(delivering: Delivering) -> None:

@@ -261,6 +261,20 @@ def test_what_was_deleted_while_its_company_was_forgotten_is_withdrawn_when_it_c
     )
 
 
+@pytest.mark.parametrize("state", ["completed", "invoice_rejected"])
+def test_what_is_over_in_infactor_is_not_asked_for_when_its_company_comes_back(
+    delivering: Delivering, state: str
+) -> None:
+    world = delivering.world
+    delivering.arrive(an_invoice())
+    forget_company(world.services, world.connection_id, "cli:me")
+    delivering.decide("1", state=state)
+    world.delete("Invoice", "1")
+    world.reconnect()
+    world.backfill()
+    assert world.notice_rows() == []
+
+
 def test_a_document_that_a_restored_database_does_not_know_is_named_and_withdrawn(
     delivering: Delivering,
 ) -> None:
