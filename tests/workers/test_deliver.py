@@ -351,6 +351,10 @@ def test_a_unique_index_of_infactors_own_refuses_one_document_and_names_itself(
     delivering.arrive(an_invoice("2", DocNumber="7"))
     assert "one_number" in (delivering.record("2").delivery.error or "")
     assert (delivering.document("2") or {})["invoiceNo"] == "9"
+    # The next revision's first refusal makes it wait as long as any first one.
+    delivering.arrive(an_invoice("2", DocNumber="7", TotalAmt=90.0, Balance=90.0))
+    assert "one_number" in (delivering.record("2").delivery.error or "")
+    assert delivering.record("2").delivery.attempts == 1
 
 
 @pytest.mark.both_databases("the statements are its own")
