@@ -271,10 +271,14 @@ class World:
 
     def grant(self, realm: str) -> Tokens:
         """Return the tokens of a new consent in QuickBooks."""
-        self.simulator.simulator.company(realm)
-        self.order("POST", "consent", {"approve": True, "realmId": realm})
-        answer = self.http.get(self.services.oauth.authorize_url("state-1"))
-        code = parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
+        simulator = self.simulator.simulator
+        simulator.company(realm)
+        asked = parse_qs(urlsplit(self.services.oauth.authorize_url("state-1")).query)
+        names = ("redirect_uri", "scope", "code_challenge")
+        redirect, scope, challenge = (asked[name][0] for name in names)
+        with simulator.lock:
+            at = simulator.clock.now()
+            code = simulator.grants.new_code(realm, redirect, scope, at, challenge)
         return self.services.oauth.exchange(code, "state-1")
 
     def webhook(self, *events: Any, body: bytes | None = None) -> httpx.Response:
